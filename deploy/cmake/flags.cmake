@@ -1,0 +1,19 @@
+# Flags of everything that we wrote: link tpn_flags. Generated code links tpn_hardening only.
+add_library(tpn_hardening INTERFACE)
+target_compile_definitions(tpn_hardening INTERFACE _GNU_SOURCE
+  $<$<NOT:$<CONFIG:Debug>>:_FORTIFY_SOURCE=2>)
+target_compile_options(tpn_hardening INTERFACE -fstack-protector-strong -fvisibility=hidden
+  $<$<STREQUAL:${CMAKE_SYSTEM_PROCESSOR},x86_64>:-fcf-protection>)
+target_link_options(tpn_hardening INTERFACE -Wl,-z,relro -Wl,-z,now -Wl,--as-needed)
+
+if(TPN_SANITIZE)
+  target_compile_options(tpn_hardening INTERFACE -fsanitize=${TPN_SANITIZE} -fno-omit-frame-pointer
+    -fno-sanitize-recover=all)
+  target_link_options(tpn_hardening INTERFACE -fsanitize=${TPN_SANITIZE})
+endif()
+
+add_library(tpn_flags INTERFACE)
+target_link_libraries(tpn_flags INTERFACE tpn_hardening)
+target_compile_options(tpn_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion
+  -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wcast-qual -Wundef -Wvla -Wwrite-strings
+  -Wpointer-arith $<$<BOOL:${TPN_WERROR}>:-Werror>)

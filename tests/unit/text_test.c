@@ -1,0 +1,108 @@
+/* Texts: every place in a block, every kind of fault */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "text.h"
+
+struct row {
+    const char *name;
+    const char *bytes;
+    size_t len;
+    enum text_fault line;
+    enum text_fault body;
+};
+
+#define ROW(name, bytes, line, body)                                                           \
+    {                                                                                          \
+        name, (bytes), sizeof(bytes) - 1, TEXT_##line, TEXT_##body                             \
+    }
+
+static const struct row rows[] = {
+    ROW("empty", "", OK, OK),
+    ROW("ASCII", "aZ 09~", OK, OK),
+    ROW("tab", "\t", CONTROL, OK),
+    ROW("CR LF", "\r\n", CONTROL, OK),
+    ROW("NUL", "\0", CONTROL, CONTROL),
+    ROW("escape", "\x1b", CONTROL, CONTROL),
+    ROW("unit separator", "\x1f", CONTROL, CONTROL),
+    ROW("DEL", "\x7f", CONTROL, CONTROL),
+    ROW("U+0080", "\xc2\x80", CONTROL, OK),
+    ROW("U+009F", "\xc2\x9f", CONTROL, OK),
+    ROW("U+00A0", "\xc2\xa0", OK, OK),
+    ROW("U+00C0", "\xc3\x80", OK, OK),
+    ROW("U+07FF", "\xdf\xbf", OK, OK),
+    ROW("U+0800", "\xe0\xa0\x80", OK, OK),
+    ROW("U+1000", "\xe1\x80\x80", OK, OK),
+    ROW("U+D7FF", "\xed\x9f\xbf", OK, OK),
+    ROW("U+E000", "\xee\x80\x80", OK, OK),
+    ROW("U+FFFF", "\xef\xbf\xbf", OK, OK),
+    ROW("U+10000", "\xf0\x90\x80\x80", OK, OK),
+    ROW("U+10FFFF", "\xf4\x8f\xbf\xbf", OK, OK),
+    ROW("U+110000", "\xf4\x90\x80\x80", MALFORMED, MALFORMED),
+    ROW("surrogate", "\xed\xa0\x80", MALFORMED, MALFORMED),
+    ROW("overlong NUL", "\xc0\x80", MALFORMED, MALFORMED),
+    ROW("overlong slash", "\xe0\x80\xaf", MALFORMED, MALFORMED),
+    ROW("overlong in four", "\xf0\x80\x80\xaf", MALFORMED, MALFORMED),
+    ROW("lone continuation", "\x80", MALFORMED, MALFORMED),
+    ROW("lead byte FF", "\xff", MALFORMED, MALFORMED),
+    ROW("cut after one of two", "\xc3", MALFORMED, MALFORMED),
+    ROW("cut after two of three", "\xe2\x82", MALFORMED, MALFORMED),
+    ROW("cut after three of four", "\xf0\x9f\x98", MALFORMED, MALFORMED),
+    ROW("ASCII for a continuation", "\xc3(", MALFORMED, MALFORMED),
+    ROW("ASCII for the last of three", "\xe2\x82(", MALFORMED, MALFORMED),
+};
+
+static void must(bool good, const char *name, size_t at)
+{
+    if (!good) {
+        fail_msg("%s at %zu", name, at);
+    }
+}
+
+static void each_fault_is_found_at_each_place(void **state)
+{
+    (void)state;
+    enum { ROOM = 200 };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        for (size_t at = 0; at + rows[i].len <= ROOM; at++) {
+            char bytes[ROOM];
+            memset(bytes, 'x', sizeof bytes);
+            memcpy(bytes + at, rows[i].bytes, rows[i].len);
+            must(text_check(bytes, sizeof bytes, TEXT_LINE) == rows[i].line &&
+                     text_check(bytes, sizeof bytes, TEXT_BODY) == rows[i].body,
+                 rows[i].name, at);
+        }
+        assert_int_equal(text_check(rows[i].bytes, rows[i].len, TEXT_LINE), rows[i].line);
+        assert_int_equal(text_check(rows[i].bytes, rows[i].len, TEXT_BODY), rows[i].body);
+    }
+}
+
+static void every_byte_alone_is_judged(void **state)
+{
+    (void)state;
+    for (unsigned byte = 0; byte < 256; byte++) {
+        char block[64];
+        memset(block, (int)byte, sizeof block);
+        bool visible = byte >= 0x20 && byte < 0x7f;
+        bool space = byte == '\t' || byte == '\n' || byte == '\r';
+        enum text_fault bad = byte >= 0x80 ? TEXT_MALFORMED : TEXT_CONTROL;
+        assert_int_equal(text_check(block, sizeof block, TEXT_LINE), visible ? TEXT_OK : bad);
+        assert_int_equal(text_check(block, sizeof block, TEXT_BODY),
+                         visible || space ? TEXT_OK : bad);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_fault_is_found_at_each_place),
+        cmocka_unit_test(every_byte_alone_is_judged),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,5 @@
+# The wire and the rules of its fields.
+tpn_unit(address tpn_transport)
+tpn_unit(check tpn_transport)
+tpn_unit(settings tpn_transport)
+tpn_unit(text tpn_transport)

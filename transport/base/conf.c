@@ -1,0 +1,765 @@
+/* Configuration files over libyaml's document API.
+ *
+ * A file is read in two passes: the first (events) refuses what we do not want to
+ * understand, aliases, tags, deep nesting and a second document, so the second (nodes) walks
+ * a plain tree. The walk keeps its own stack of mappings and goes on after an error, so one
+ * run tells all of them in the order of the file. Knows no key: those are the caller's rows.
+ * Sizes come from the file, which is at most CONF_MAX_BYTES long, so mem_* may be used for
+ * its texts. */
+#include "conf.h"
+
+#include "mem.h"
+#include "path.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <yaml.h>
+
+enum {
+    CONF_MAX_BYTES = 1024 * 1024,
+    CONF_MAX_DEPTH = 8,
+    CONF_MAX_ENTRIES = 4096, /* of one mapping or sequence */
+    CONF_KEY_MAX_BYTES = 128,
+    CONF_SUGGEST_DISTANCE = 2
+};
+
+/* One mapping that is being read. */
+struct frame {
+    const yaml_node_t *node;
+    yaml_node_pair_t *pair; /* the next one */
+    const struct conf_row *rows;
+    const struct conf_map *map; /* its keys are names of items; null = its keys are rows */
+    void *target;
+    size_t base; /* where the part of the path begins that rows are named by */
+    size_t len;  /* of the path of this mapping, with the dot behind it */
+};
+
+struct reader {
+    const char *name;
+    struct buf *errors;
+    bool failed;
+    yaml_document_t doc;
+    struct frame frames[CONF_MAX_DEPTH];
+    unsigned depth;
+    char path[CONF_MAX_DEPTH * (CONF_KEY_MAX_BYTES + 1) + 1]; /* "profiles.acme.smtp_port" */
+};
+
+PRINTF_LIKE(4, 5)
+static void complain(struct reader *r, yaml_mark_t mark, const char *key, const char *fmt, ...)
+{
+    char reason[ERR_TEXT_BYTES];
+    va_list args;
+    va_start(args, fmt);
+    (void)vsnprintf(reason, sizeof reason, fmt, args);
+    va_end(args);
+    r->failed = true;
+    buf_add_format(r->errors, "%s:%zu:%zu: %s: %s\n", r->name, mark.line + 1, mark.column + 1,
+                   key, reason);
+}
+
+/* ---- values ---- */
+
+/* Digits at the start of text; returns what follows them, null when there are none or too
+ * many. */
+static const char *read_number(const char *text, uint64_t *out)
+{
+    uint64_t value = 0;
+    const char *p = text;
+    while (*p >= '0' && *p <= '9') {
+        uint64_t digit = (uint64_t)(*p++ - '0');
+        if (value > (UINT64_MAX - digit) / 10) {
+            return NULL;
+        }
+        value = value * 10 + digit;
+    }
+    *out = value;
+    return p == text ? NULL : p;
+}
+
+struct unit {
+    const char *name;
+    uint64_t factor;
+};
+
+static const struct unit durations[] = {{"ms", 1},      {"s", 1000},     {"min", 60000},
+                                        {"h", 3600000}, {"d", 86400000}, {NULL, 0}};
+static const struct unit sizes[] = {
+    {"", 1}, {"KiB", 1U << 10}, {"MiB", 1U << 20}, {"GiB", 1U << 30}, {NULL, 0}};
+
+/* A number and its unit, which may stand behind a blank; false when it is no such thing. 0
+ * needs no unit. */
+static bool read_quantity(const char *text, const struct unit *units, uint64_t *out)
+{
+    uint64_t number;
+    const char *rest = read_number(text, &number);
+    if (rest == NULL) {
+        return false;
+    }
+    rest += *rest == ' ' && rest[1] != '\0';
+    for (const struct unit *unit = units; unit->name != NULL; unit++) {
+        if (strcmp(rest, unit->name) == 0) {
+            if (number > UINT64_MAX / unit->factor) {
+                return false;
+            }
+            *out = number * unit->factor;
+            return true;
+        }
+    }
+    *out = 0;
+    return number == 0 && *rest == '\0';
+}
+
+/* A number with the largest unit that divides it. */
+static const char *write_quantity(uint64_t number, const struct unit *units, char out[32])
+{
+    const struct unit *best = &units[0];
+    for (const struct unit *unit = units; unit->name != NULL; unit++) {
+        if (number != 0 && number % unit->factor == 0) {
+            best = unit;
+        }
+    }
+    (void)snprintf(out, 32, "%" PRIu64 "%s", number / best->factor, best->name);
+    return out;
+}
+
+static enum err check_range(const struct conf_row *row, const struct unit *units,
+                            uint64_t value, uint64_t type_max, struct err_text *why)
+{
+    uint64_t max = row->max != 0 && row->max < type_max ? row->max : type_max;
+    if (value >= row->min && value <= max) {
+        return ERR_OK;
+    }
+    char low[32];
+    char high[32];
+    return err_set(why, ERR_CONFIG, "must be from %s to %s",
+                   write_quantity(row->min, units, low), write_quantity(max, units, high));
+}
+
+static enum err set_uint(const struct conf_row *row, const char *text, void *value,
+                         struct err_text *why)
+{
+    static const struct unit plain[] = {{"", 1}, {NULL, 0}};
+    uint64_t number;
+    const char *rest = read_number(text, &number);
+    if (rest == NULL || *rest != '\0') {
+        return err_set(why, ERR_CONFIG, "must be a whole number");
+    }
+    enum err err = check_range(row, plain, number, UINT32_MAX, why);
+    if (err == ERR_OK) {
+        *(uint32_t *)value = (uint32_t)number;
+    }
+    return err;
+}
+
+static enum err set_duration(const struct conf_row *row, const char *text, void *value,
+                             struct err_text *why)
+{
+    uint64_t number;
+    if (!read_quantity(text, durations, &number)) {
+        return err_set(why, ERR_CONFIG,
+                       "must be a time with its unit: 250ms, 30s, 5min, 2h or 1d");
+    }
+    enum err err = check_range(row, durations, number, UINT32_MAX, why);
+    if (err == ERR_OK) {
+        *(uint32_t *)value = (uint32_t)number;
+    }
+    return err;
+}
+
+static enum err set_size(const struct conf_row *row, const char *text, void *value,
+                         struct err_text *why)
+{
+    uint64_t number;
+    if (!read_quantity(text, sizes, &number)) {
+        return err_set(why, ERR_CONFIG, "must be a size: bytes, or with KiB, MiB or GiB");
+    }
+    enum err err = check_range(row, sizes, number, UINT64_MAX, why);
+    if (err == ERR_OK) {
+        *(uint64_t *)value = number;
+    }
+    return err;
+}
+
+static enum err set_bool(const struct conf_row *row, const char *text, void *value,
+                         struct err_text *why)
+{
+    static const char *const words[] = {"false", "no", "off", "true", "yes", "on"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strcmp(text, words[i]) == 0) {
+            bool on = i >= 3;
+            if (row->wide) {
+                *(int *)value = on;
+            } else {
+                *(bool *)value = on;
+            }
+            return ERR_OK;
+        }
+    }
+    return err_set(why, ERR_CONFIG, "must be true or false (or yes, no, on, off)");
+}
+
+static enum err set_enum(const struct conf_row *row, const char *text, void *value,
+                         struct err_text *why)
+{
+    char list[256] = "";
+    size_t used = 0;
+    for (const struct conf_name *name = row->names; name->name != NULL; name++) {
+        if (strcmp(text, name->name) == 0) {
+            *(int *)value = name->value;
+            return ERR_OK;
+        }
+        int put =
+            snprintf(list + used, sizeof list - used, "%s%s", used > 0 ? ", " : "", name->name);
+        used += put > 0 && (size_t)put < sizeof list - used ? (size_t)put : 0;
+    }
+    return err_set(why, ERR_CONFIG, "must be one of: %s", list);
+}
+
+static enum err check_text(const struct conf_row *row, const char *text, struct err_text *why)
+{
+    size_t len = strlen(text);
+    if (row->max != 0 && len > row->max) {
+        return err_set(why, ERR_CONFIG, "at most %" PRIu64 " bytes", row->max);
+    }
+    if (len < row->min) {
+        return err_set(why, ERR_CONFIG, "at least %" PRIu64 " bytes", row->min);
+    }
+    return ERR_OK;
+}
+
+/* A text is ours when it is not empty or when conf_defaults put it there. Any other empty
+ * text may be a constant, as the empty strings of protobuf-c are. */
+static bool owns_text(const struct conf_row *row, const char *text)
+{
+    return text != NULL && (row->default_text != NULL || text[0] != '\0');
+}
+
+static enum err set_text(const struct conf_row *row, const char *text, void *value,
+                         struct err_text *why)
+{
+    char **slot = value;
+    enum err err = check_text(row, text, why);
+    if (err != ERR_OK) {
+        return err;
+    }
+    if (owns_text(row, *slot)) {
+        if (text[0] == '\0') {
+            (*slot)[0] = '\0';
+            return ERR_OK;
+        }
+        free(*slot);
+    } else if (text[0] == '\0') {
+        return ERR_OK;
+    }
+    *slot = mem_text(text);
+    return ERR_OK;
+}
+
+static void texts_free(struct conf_texts *texts)
+{
+    for (size_t i = 0; i < texts->count; i++) {
+        free(texts->items[i]);
+    }
+    free(texts->items);
+    *texts = (struct conf_texts){0};
+}
+
+static enum err texts_add(const struct conf_row *row, struct conf_texts *texts,
+                          const char *text, struct err_text *why)
+{
+    enum err err = check_text(row, text, why);
+    if (err != ERR_OK) {
+        return err;
+    }
+    texts->items = mem_resize(texts->items, texts->count + 2, sizeof texts->items[0]);
+    texts->items[texts->count++] = mem_text(text);
+    texts->items[texts->count] = NULL;
+    return ERR_OK;
+}
+
+static enum err set_texts(const struct conf_row *row, const char *text, void *value,
+                          struct err_text *why)
+{
+    texts_free(value);
+    return texts_add(row, value, text, why);
+}
+
+static enum err set_map(const struct conf_row *row, const char *text, void *value,
+                        struct err_text *why)
+{
+    (void)row;
+    (void)text;
+    (void)value;
+    return err_set(why, ERR_CONFIG, "must hold keys and values");
+}
+
+typedef enum err set_fn(const struct conf_row *row, const char *text, void *value,
+                        struct err_text *why);
+
+static set_fn *const setters[] = {
+    [CONF_TEXT] = set_text,         [CONF_BOOL] = set_bool, [CONF_UINT] = set_uint,
+    [CONF_DURATION] = set_duration, [CONF_SIZE] = set_size, [CONF_ENUM] = set_enum,
+    [CONF_TEXTS] = set_texts,       [CONF_MAP] = set_map,
+};
+
+static void *slot_of(const struct conf_row *row, void *target)
+{
+    return (char *)target + row->offset;
+}
+
+/* ---- keys ---- */
+
+/* True when the row is prefix, one component, and perhaps more; the component is out. */
+static bool next_component(const struct conf_row *row, const char *prefix, size_t prefix_len,
+                           const char **out, size_t *out_len)
+{
+    if (strncmp(row->key, prefix, prefix_len) != 0) {
+        return false;
+    }
+    *out = row->key + prefix_len;
+    *out_len = strcspn(*out, ".");
+    return *out_len > 0;
+}
+
+/* Levenshtein distance; 99 when one of the texts is too long for the table. */
+static size_t edit_distance(const char *a, size_t a_len, const char *b, size_t b_len)
+{
+    size_t line[CONF_KEY_MAX_BYTES + 1];
+    if (a_len > CONF_KEY_MAX_BYTES || b_len > CONF_KEY_MAX_BYTES) {
+        return 99;
+    }
+    for (size_t j = 0; j <= b_len; j++) {
+        line[j] = j;
+    }
+    for (size_t i = 1; i <= a_len; i++) {
+        size_t corner = line[0];
+        line[0] = i;
+        for (size_t j = 1; j <= b_len; j++) {
+            size_t best = corner + (a[i - 1] != b[j - 1]);
+            corner = line[j];
+            best = line[j] + 1 < best ? line[j] + 1 : best;
+            best = line[j - 1] + 1 < best ? line[j - 1] + 1 : best;
+            line[j] = best;
+        }
+    }
+    return line[b_len];
+}
+
+static void complain_unknown(struct reader *r, const struct frame *frame,
+                             const yaml_node_t *key)
+{
+    const char *word = r->path + frame->len;
+    const char *best = NULL;
+    size_t best_len = 0;
+    size_t best_distance = CONF_SUGGEST_DISTANCE + 1;
+    for (const struct conf_row *row = frame->rows; row->key != NULL; row++) {
+        const char *part;
+        size_t len;
+        if (!next_component(row, r->path + frame->base, frame->len - frame->base, &part,
+                            &len)) {
+            continue;
+        }
+        size_t distance = edit_distance(word, strlen(word), part, len);
+        if (distance < best_distance) {
+            best = part;
+            best_len = len;
+            best_distance = distance;
+        }
+    }
+    if (best != NULL) {
+        complain(r, key->start_mark, r->path, "unknown key; did you mean %.*s?", (int)best_len,
+                 best);
+    } else {
+        complain(r, key->start_mark, r->path, "unknown key");
+    }
+}
+
+static const char *scalar_text(const yaml_node_t *node)
+{
+    return (const char *)node->data.scalar.value;
+}
+
+/* True for a scalar that is text for us: without control characters but tab and line ends. */
+static bool is_text(const yaml_node_t *node)
+{
+    if (node->type != YAML_SCALAR_NODE) {
+        return false;
+    }
+    for (size_t i = 0; i < node->data.scalar.length; i++) {
+        unsigned char c = node->data.scalar.value[i];
+        if (c == 0x7f || (c < 0x20 && c != '\t' && c != '\n')) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The key of a pair, put behind the path of its mapping; false with a complaint when it
+ * cannot be one. */
+static bool take_key(struct reader *r, const struct frame *frame, const yaml_node_t *key)
+{
+    r->path[frame->len] = '\0';
+    const char *where = frame->len > 0 ? r->path : "file";
+    if (!is_text(key) || strpbrk(scalar_text(key), "\t\n") != NULL) {
+        complain(r, key->start_mark, where, "a key must be one line of text");
+        return false;
+    }
+    size_t len = key->data.scalar.length;
+    if (len == 0 || len > CONF_KEY_MAX_BYTES) {
+        complain(r, key->start_mark, where, "a key has 1 to %d bytes", CONF_KEY_MAX_BYTES);
+        return false;
+    }
+    memcpy(r->path + frame->len, scalar_text(key), len + 1);
+    return true;
+}
+
+/* Did the key stand in this mapping before? */
+static bool is_repeated(struct reader *r, const struct frame *frame, const yaml_node_t *key)
+{
+    const yaml_node_pair_t *pair = frame->node->data.mapping.pairs.start;
+    for (; pair < frame->pair - 1; pair++) {
+        const yaml_node_t *other = yaml_document_get_node(&r->doc, pair->key);
+        if (other->type == YAML_SCALAR_NODE &&
+            other->data.scalar.length == key->data.scalar.length &&
+            strcmp(scalar_text(other), scalar_text(key)) == 0) {
+            complain(r, key->start_mark, r->path, "is given twice, first in line %zu",
+                     other->start_mark.line + 1);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- the walk ---- */
+
+static bool is_null(const yaml_node_t *node)
+{
+    if (node->type != YAML_SCALAR_NODE || node->data.scalar.style != YAML_PLAIN_SCALAR_STYLE) {
+        return false;
+    }
+    const char *text = scalar_text(node);
+    return text[0] == '\0' || strcmp(text, "~") == 0 || strcmp(text, "null") == 0;
+}
+
+/* Read the mapping next, under the path as it stands; the frame says how. An empty value is
+ * an empty mapping. */
+static void enter(struct reader *r, const yaml_node_t *node, struct frame frame)
+{
+    if (is_null(node)) {
+        return;
+    }
+    if (node->type != YAML_MAPPING_NODE) {
+        complain(r, node->start_mark, r->path[0] != '\0' ? r->path : "file",
+                 "must hold keys and values");
+        return;
+    }
+    if (node->data.mapping.pairs.top - node->data.mapping.pairs.start > CONF_MAX_ENTRIES) {
+        complain(r, node->start_mark, r->path, "at most %d entries", CONF_MAX_ENTRIES);
+        return;
+    }
+    if (r->depth == CONF_MAX_DEPTH) {
+        complain(r, node->start_mark, r->path, "is nested too deep");
+        return;
+    }
+    frame.node = node;
+    frame.pair = node->data.mapping.pairs.start;
+    frame.len = strlen(r->path);
+    if (frame.len > 0) {
+        r->path[frame.len++] = '.';
+        r->path[frame.len] = '\0';
+    }
+    r->frames[r->depth++] = frame;
+}
+
+static void read_sequence(struct reader *r, const struct conf_row *row,
+                          struct conf_texts *texts, const yaml_node_t *node)
+{
+    texts_free(texts);
+    if (node->data.sequence.items.top - node->data.sequence.items.start > CONF_MAX_ENTRIES) {
+        complain(r, node->start_mark, r->path, "at most %d entries", CONF_MAX_ENTRIES);
+        return;
+    }
+    for (const yaml_node_item_t *item = node->data.sequence.items.start;
+         item < node->data.sequence.items.top; item++) {
+        const yaml_node_t *entry = yaml_document_get_node(&r->doc, *item);
+        struct err_text why = {0};
+        if (!is_text(entry) || is_null(entry)) {
+            complain(r, entry->start_mark, r->path, "each entry must be a text");
+        } else if (texts_add(row, texts, scalar_text(entry), &why) != ERR_OK) {
+            complain(r, entry->start_mark, r->path, "%s", why.text);
+        }
+    }
+}
+
+static void read_value(struct reader *r, const struct frame *frame, const struct conf_row *row,
+                       const yaml_node_t *node)
+{
+    void *slot = slot_of(row, frame->target);
+    if (row->kind == CONF_MAP) {
+        enter(r, node, (struct frame){.map = row->map, .target = slot});
+        return;
+    }
+    if (row->kind == CONF_TEXTS && node->type == YAML_SEQUENCE_NODE) {
+        read_sequence(r, row, slot, node);
+        return;
+    }
+    if (node->type != YAML_SCALAR_NODE) {
+        complain(r, node->start_mark, r->path, "must be one value%s",
+                 row->kind == CONF_TEXTS ? " or a list of values" : "");
+        return;
+    }
+    if (is_null(node)) {
+        complain(r, node->start_mark, r->path, "has no value");
+        return;
+    }
+    if (!is_text(node)) {
+        complain(r, node->start_mark, r->path, "must not contain control characters");
+        return;
+    }
+    struct err_text why = {0};
+    if (setters[row->kind](row, scalar_text(node), slot, &why) != ERR_OK) {
+        complain(r, node->start_mark, r->path, "%s", why.text);
+    }
+}
+
+/* A key of a mapping whose keys are rows: a value, or a group of further rows. */
+static void read_row(struct reader *r, const struct frame *frame, const yaml_node_t *key,
+                     const yaml_node_t *node)
+{
+    const char *name = r->path + frame->base;
+    size_t len = strlen(name);
+    bool dotted =
+        strchr(r->path + frame->len, '.') != NULL; /* rows are spelt with dots, files are not */
+    for (const struct conf_row *row = frame->rows; row->key != NULL && !dotted; row++) {
+        if (strncmp(row->key, name, len) != 0) {
+            continue;
+        }
+        if (row->key[len] == '\0') {
+            read_value(r, frame, row, node);
+            return;
+        }
+        if (row->key[len] == '.') {
+            enter(r, node,
+                  (struct frame){
+                      .rows = frame->rows, .target = frame->target, .base = frame->base});
+            return;
+        }
+    }
+    complain_unknown(r, frame, key);
+}
+
+/* A key of a mapping whose keys are names of items. */
+static void read_item(struct reader *r, const struct frame *frame, const yaml_node_t *key,
+                      const yaml_node_t *node)
+{
+    struct err_text why = {0};
+    void *item = frame->map->item(frame->target, r->path + frame->len, &why);
+    if (item == NULL) {
+        complain(r, key->start_mark, r->path, "%s", why.text);
+        return;
+    }
+    enter(
+        r, node,
+        (struct frame){.rows = frame->map->rows, .target = item, .base = strlen(r->path) + 1});
+}
+
+static void walk(struct reader *r, const struct conf_row *rows, void *target)
+{
+    const yaml_node_t *root = yaml_document_get_root_node(&r->doc);
+    if (root == NULL) {
+        return; /* an empty file: all defaults */
+    }
+    enter(r, root, (struct frame){.rows = rows, .target = target});
+    while (r->depth > 0) {
+        struct frame *frame = &r->frames[r->depth - 1];
+        if (frame->pair == frame->node->data.mapping.pairs.top) {
+            r->depth--;
+            continue;
+        }
+        const yaml_node_t *key = yaml_document_get_node(&r->doc, frame->pair->key);
+        const yaml_node_t *node = yaml_document_get_node(&r->doc, frame->pair->value);
+        frame->pair++;
+        if (!take_key(r, frame, key) || is_repeated(r, frame, key)) {
+            continue;
+        }
+        if (frame->map != NULL) {
+            read_item(r, frame, key, node);
+        } else {
+            read_row(r, frame, key, node);
+        }
+    }
+}
+
+/* ---- syntax ---- */
+
+static void complain_syntax(struct reader *r, const yaml_parser_t *parser, const char *text,
+                            size_t len)
+{
+    yaml_mark_t mark = parser->problem_mark;
+    if (parser->error == YAML_READER_ERROR) { /* has an offset only */
+        mark = (yaml_mark_t){0};
+        for (size_t i = 0; i < parser->problem_offset && i < len; i++) {
+            mark.line += text[i] == '\n';
+            mark.column = text[i] == '\n' ? 0 : mark.column + 1;
+        }
+    }
+    complain(
+        r, mark, "yaml", "%s%s%s", parser->problem != NULL ? parser->problem : "not readable",
+        parser->context != NULL ? " " : "", parser->context != NULL ? parser->context : "");
+}
+
+static const yaml_char_t *event_tag(const yaml_event_t *event)
+{
+    switch (event->type) {
+    case YAML_SCALAR_EVENT:
+        return event->data.scalar.tag;
+    case YAML_SEQUENCE_START_EVENT:
+        return event->data.sequence_start.tag;
+    case YAML_MAPPING_START_EVENT:
+        return event->data.mapping_start.tag;
+    default:
+        return NULL;
+    }
+}
+
+/* How far the event goes down (1), up (-1) or neither. */
+static int event_depth(const yaml_event_t *event)
+{
+    switch (event->type) {
+    case YAML_SEQUENCE_START_EVENT:
+    case YAML_MAPPING_START_EVENT:
+        return 1;
+    case YAML_SEQUENCE_END_EVENT:
+    case YAML_MAPPING_END_EVENT:
+        return -1;
+    default:
+        return 0;
+    }
+}
+
+struct scan {
+    int depth;
+    int documents;
+};
+
+static void look_at_event(struct reader *r, struct scan *scan, const yaml_event_t *event)
+{
+    scan->depth += event_depth(event);
+    if (scan->depth == 2 * CONF_MAX_DEPTH + 1 && event_depth(event) > 0) {
+        complain(r, event->start_mark, "yaml", "is nested too deep");
+    }
+    if (event->type == YAML_DOCUMENT_START_EVENT && ++scan->documents == 2) {
+        complain(r, event->start_mark, "yaml", "only one document in a file");
+    }
+    if (event->type == YAML_ALIAS_EVENT) {
+        complain(r, event->start_mark, "yaml", "aliases (*name) are not supported");
+    }
+    if (event_tag(event) != NULL) {
+        complain(r, event->start_mark, "yaml", "tags (!name) are not supported");
+    }
+}
+
+/* The first pass. */
+static void scan_events(struct reader *r, const char *text, size_t len)
+{
+    yaml_parser_t parser;
+    if (yaml_parser_initialize(&parser) == 0) {
+        bug("out of memory");
+    }
+    yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
+    struct scan scan = {0};
+    bool more = true;
+    while (more) {
+        yaml_event_t event;
+        if (yaml_parser_parse(&parser, &event) == 0) {
+            complain_syntax(r, &parser, text, len);
+            break;
+        }
+        look_at_event(r, &scan, &event);
+        more = event.type != YAML_STREAM_END_EVENT && scan.depth <= 2 * CONF_MAX_DEPTH;
+        yaml_event_delete(&event);
+    }
+    yaml_parser_delete(&parser);
+}
+
+enum err conf_read_text(const char *name, const char *text, size_t len,
+                        const struct conf_row *rows, void *target, struct buf *errors)
+{
+    struct reader *r = mem_zero(1, sizeof *r);
+    *r = (struct reader){.name = name, .errors = errors};
+    if (len > CONF_MAX_BYTES) {
+        complain(r, (yaml_mark_t){0}, "file", "at most %d bytes", CONF_MAX_BYTES);
+    } else {
+        scan_events(r, text, len);
+    }
+    if (!r->failed) {
+        yaml_parser_t parser;
+        if (yaml_parser_initialize(&parser) == 0) {
+            bug("out of memory");
+        }
+        yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
+        if (yaml_parser_load(&parser, &r->doc) == 0) {
+            complain_syntax(r, &parser, text, len);
+        } else {
+            walk(r, rows, target);
+            yaml_document_delete(&r->doc);
+        }
+        yaml_parser_delete(&parser);
+    }
+    enum err err = r->failed ? ERR_CONFIG : ERR_OK;
+    free(r);
+    return err;
+}
+
+enum err conf_read(const char *path, const struct conf_row *rows, void *target,
+                   struct buf *errors)
+{
+    struct buf text;
+    buf_init(&text, CONF_MAX_BYTES);
+    struct err_text why = {0};
+    enum err err = path_read(path, &text, &why);
+    if (err == ERR_OK) {
+        err = conf_read_text(path, buf_text(&text), text.len, rows, target, errors);
+    } else {
+        buf_add_format(errors, "%s\n", why.text);
+        err = err == ERR_NOT_FOUND ? ERR_NOT_FOUND : ERR_CONFIG;
+    }
+    buf_fini(&text);
+    return err;
+}
+
+void conf_defaults(const struct conf_row *rows, void *target)
+{
+    for (const struct conf_row *row = rows; row->key != NULL; row++) {
+        if (row->default_text == NULL) {
+            continue;
+        }
+        void *slot = slot_of(row, target);
+        struct err_text why = {0};
+        if (row->kind == CONF_TEXT) {
+            *(char **)slot = mem_text(row->default_text);
+        } else if (setters[row->kind](row, row->default_text, slot, &why) != ERR_OK) {
+            bug("default of %s: %s", row->key, why.text);
+        }
+    }
+}
+
+void conf_free(const struct conf_row *rows, void *target)
+{
+    for (const struct conf_row *row = rows; row->key != NULL; row++) {
+        void *slot = slot_of(row, target);
+        if (row->kind == CONF_TEXT) {
+            char **text = slot;
+            if (owns_text(row, *text)) {
+                free(*text);
+            }
+            *text = NULL;
+        } else if (row->kind == CONF_TEXTS) {
+            texts_free(slot);
+        }
+    }
+}

@@ -1,0 +1,22 @@
+/* SHA-256 (OpenSSL) and identifiers made from it or from chance. */
+#ifndef TPN_DIGEST_H
+#define TPN_DIGEST_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { DIGEST_BYTES = 32, DIGEST_UUID_BYTES = 37 };
+
+/* SHA-256 of len bytes. Source: FIPS 180-4; EVP_Digest(3). */
+void digest_sha256(const void *data, size_t len, uint8_t out[DIGEST_BYTES]);
+
+/* SHA-256 over several texts, each with its terminating NUL, so that "ab","c" differs from "a","bc". */
+void digest_texts(const char *const texts[], size_t count, uint8_t out[DIGEST_BYTES]);
+
+/* The first bytes of data as lower-case hex; out has 2 * len + 1 bytes; returns out. */
+const char *digest_hex(const uint8_t *data, size_t len, char *out);
+
+/* A new UUIDv7 (RFC 9562 5.7): its order is the order of making, to the millisecond. */
+const char *digest_uuid7(char out[DIGEST_UUID_BYTES]);
+
+#endif

@@ -1,0 +1,108 @@
+/* Log lines.
+ *
+ * The level and the program's name are set once, before threads start, and only read after that: the one
+ * piece of process-wide state that base keeps, because a log without it would need a handle in every call. */
+#include "log.h"
+
+#include "clock.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { LINE_BYTES = 2048 };
+
+static const char *const level_names[LOG_LEVEL_COUNT] = {"error", "warn", "info", "debug"};
+static const char *program_name = "tpn";
+static enum log_level max_level = LOG_LEVEL_INFO;
+
+void log_init(const char *program, enum log_level level)
+{
+    program_name = program;
+    max_level = level;
+}
+
+enum err log_level_parse(const char *name, enum log_level *level)
+{
+    for (int i = 0; i < LOG_LEVEL_COUNT; i++) {
+        if (strcmp(name, level_names[i]) == 0) {
+            *level = (enum log_level)i;
+            return ERR_OK;
+        }
+    }
+    return ERR_INVALID;
+}
+
+bool log_enabled(enum log_level level)
+{
+    return level <= max_level;
+}
+
+static size_t put_time(char *out, size_t room)
+{
+    int64_t now_ms = clock_wall_ms();
+    time_t seconds = (time_t)(now_ms / 1000);
+    struct tm utc;
+    if (gmtime_r(&seconds, &utc) == NULL) {
+        return 0;
+    }
+    size_t used = strftime(out, room, "%Y-%m-%dT%H:%M:%S", &utc);
+    int more = snprintf(out + used, room - used, ".%03dZ", (int)(now_ms % 1000));
+    return used + (more > 0 ? (size_t)more : 0);
+}
+
+void log_write(enum log_level level, const char *event, const char *fmt, ...)
+{
+    if (!log_enabled(level)) {
+        return;
+    }
+    int saved = errno;
+    char line[LINE_BYTES];
+    size_t used = put_time(line, sizeof line);
+    int head = snprintf(line + used, sizeof line - used, " %s %s[%ld] %s ", level_names[level],
+                        program_name, (long)getpid(), event);
+    used += head > 0 ? (size_t)head : 0;
+    if (used < sizeof line - 2) {
+        va_list args;
+        va_start(args, fmt);
+        int body = vsnprintf(line + used, sizeof line - used - 1, fmt, args);
+        va_end(args);
+        used += body > 0 ? (size_t)body : 0;
+    }
+    if (used > sizeof line - 2) {
+        used = sizeof line - 2;
+    }
+    line[used] = '\n';
+    /* Nothing can be done about a failing standard error, and the product does not depend on it. */
+    ssize_t written = write(STDERR_FILENO, line, used + 1);
+    (void)written;
+    errno = saved;
+}
+
+const char *log_quote(const char *text, char out[LOG_QUOTE_BYTES])
+{
+    static const char more[] = "…\"";
+    size_t used = 0;
+    out[used++] = '"';
+    for (const unsigned char *p = (const unsigned char *)text; *p != '\0'; p++) {
+        if (used + 4 + sizeof more > LOG_QUOTE_BYTES) {
+            memcpy(out + used, more, sizeof more);
+            return out;
+        }
+        if (*p == '"' || *p == '\\') {
+            out[used++] = '\\';
+            out[used++] = (char)*p;
+        } else if (*p < 0x20 || *p == 0x7f) {
+            (void)snprintf(out + used, 5, "\\x%02x", *p);
+            used += 4;
+        } else {
+            out[used++] = (char)*p;
+        }
+    }
+    out[used++] = '"';
+    out[used] = '\0';
+    return out;
+}

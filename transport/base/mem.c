@@ -1,0 +1,55 @@
+/* Allocations that cannot fail. */
+#include "mem.h"
+
+#include "err.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void *must(void *p)
+{
+    if (p == NULL) {
+        bug("out of memory");
+    }
+    return p;
+}
+
+void *mem_zero(size_t count, size_t size)
+{
+    return must(calloc(count > 0 ? count : 1, size));
+}
+
+void *mem_resize(void *old, size_t count, size_t size)
+{
+    if (size != 0 && count > SIZE_MAX / size) {
+        bug("size overflow");
+    }
+    return must(realloc(old, count * size > 0 ? count * size : 1));
+}
+
+char *mem_text(const char *text)
+{
+    return must(strdup(text != NULL ? text : ""));
+}
+
+void *mem_copy(const void *data, size_t len)
+{
+    void *copy = must(malloc(len > 0 ? len : 1));
+    if (len > 0) {
+        memcpy(copy, data, len);
+    }
+    return copy;
+}
+
+char *mem_format(const char *fmt, ...)
+{
+    char *out = NULL;
+    va_list args;
+    va_start(args, fmt);
+    int len = vasprintf(&out, fmt, args);
+    va_end(args);
+    return must(len >= 0 ? out : NULL);
+}

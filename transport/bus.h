@@ -1,0 +1,68 @@
+/* ZeroMQ sockets, one for each role, and their place in a loop.
+ *
+ * The descriptor of a ZeroMQ socket (ZMQ_FD) is edge-triggered and tells little: it only wakes the loop. All
+ * reading is done by bus_pump, which the owner calls in its loop_before_wait hook, after everything it sent. */
+#ifndef TPN_BUS_H
+#define TPN_BUS_H
+
+#include "loop.h"
+#include "wire.h"
+
+struct bus;
+
+enum bus_role {
+    BUS_ROUTER, /* bind; mandatory routing, a reconnecting id takes over */
+    BUS_DEALER, /* connect; queues nothing while there is no connection */
+    BUS_XPUB,   /* bind; reads and ignores subscriptions */
+    BUS_SUB,    /* connect; see bus_subscribe */
+    BUS_PAIR_BIND,
+    BUS_PAIR_CONNECT
+};
+
+struct bus_options {
+    enum bus_role role;
+    const char *
+        endpoint; /* tcp://127.0.0.1:5551, ipc:///path, inproc://name; port * = chosen by the kernel */
+    const char *identity;    /* routing id of a DEALER; null = ZeroMQ chooses */
+    int send_queue_messages; /* high-water marks; 0 = 1000 */
+    int receive_queue_messages;
+};
+
+/* A ZeroMQ context with one I/O thread. */
+void *bus_context_new(void);
+void bus_context_free(void **context);
+
+/* Open a socket. ERR_CONFIG: the endpoint is wrong or taken. Closing waits at most 2 s for what is queued. */
+enum err bus_open(struct bus **out, void *context, const struct bus_options *options,
+                  struct err_text *why) NODISCARD;
+void bus_close(struct bus **bus); /* accepts null */
+
+/* Hear all topics that start with prefix; SUB only. */
+enum err bus_subscribe(struct bus *bus, const char *prefix) NODISCARD;
+
+/* The endpoint as bound, with the port that the kernel chose; borrowed until bus_close. */
+const char *bus_endpoint(const struct bus *bus);
+
+/* The ZeroMQ socket, for wire_*; borrowed. The next bus_pump looks at it, as after a send. */
+void *bus_socket(struct bus *bus);
+
+/* One message came. in is the callee's to read, not to keep; what it wants of blobs and body it takes out and nulls.
+ * err is what wire_recv returned: ERR_OK, ERR_PROTO, ERR_INVALID or ERR_LIMIT. */
+typedef void bus_message_fn(void *arg, struct bus *bus, enum err err, struct wire_in *in);
+
+/* Let the socket wake the loop; bus_pump then hands messages to fn. */
+enum err bus_attach(struct bus *bus, struct loop *loop, bus_message_fn *fn,
+                    void *arg) NODISCARD;
+
+/* When the socket woke the loop, or something was sent on it, since the last time: receive up to budget messages. When
+ * more wait it calls loop_again. */
+void bus_pump(struct bus *bus, int budget);
+
+/* True while a message could be sent at once; on a DEALER: while there is a connection with room. */
+bool bus_writable(struct bus *bus);
+
+/* wire_send on this socket. */
+enum err bus_send(struct bus *bus, const struct wire_peer *peer, enum wire_verb verb,
+                  const ProtobufCMessage *body, struct wire_blob *payload) NODISCARD;
+
+#endif

@@ -1,0 +1,479 @@
+/* The rules of every field, as data. Nothing here runs but the look-up of a set.
+ *
+ * Rows stand in the order of the field numbers, because check.c uses the place of a field in
+ * the descriptor as the place of its rule; tests/unit/check_test.c fails when the two part,
+ * when a field has no row, and when proto/README.md tells something else. */
+#include "check_rules.h"
+
+#include "pb.h"
+
+#include <stddef.h>
+
+enum {
+    ID_MAX =
+        128, /* request id: stands in a topic with a producer and a state, WIRE_TOPIC_BYTES */
+    NAME_MAX_BYTES = 64,   /* profile, producer */
+    SETTING_MAX = 1024,    /* texts of the Server tab */
+    REASON_MAX = 1024,     /* a sentence for a person */
+    RECIPIENTS_MAX = 3000, /* to, cc and bcc together */
+    WORK_MAX = 4096,       /* leases, parts and results in one message */
+    COUNT_MAX = 1000000,
+    TIMEOUT_MIN = 100,
+    TIMEOUT_MAX = 3600000
+};
+
+/* Times are milliseconds since 1970, up to the end of the year 9999: what a Date header can
+ * say. */
+#define TIME_MAX UINT64_C(253402300799999)
+#define MIB UINT64_C(1048576)
+
+#define SET(lower)                                                                             \
+    {                                                                                          \
+        PB_DESCRIPTOR(lower), lower##_rules, sizeof lower##_rules / sizeof lower##_rules[0]    \
+    }
+
+/* settings.proto */
+
+static const struct check_rule mailing_settings_rules[] = {
+    {.field = "method", .form = CHECK_ENUM},
+    {.field = "show_client_screen", .form = CHECK_NUMBER},
+    {.field = "smtp_server", .form = CHECK_LINE, .max = SETTING_MAX},
+    {.field = "user_name", .form = CHECK_LINE, .max = SETTING_MAX},
+    {.field = "password", .form = CHECK_LINE, .max = SETTING_MAX},
+    {.field = "smtp_port", .form = CHECK_NUMBER, .min = 1, .max = 65535},
+    {.field = "use_pickup_folder", .form = CHECK_NUMBER},
+    {.field = "use_tls", .form = CHECK_NUMBER},
+    {.field = "authentication", .form = CHECK_ENUM},
+    {.field = "tls_mode", .form = CHECK_ENUM},
+    {.field = "ca_file", .form = CHECK_LINE, .max = SETTING_MAX},
+    {.field = "pinned_public_key", .form = CHECK_LINE, .max = SETTING_MAX},
+    {.field = "tls_no_verify", .form = CHECK_NUMBER},
+    {.field = "allow_cleartext_auth", .form = CHECK_NUMBER},
+    {.field = "helo_name", .form = CHECK_LINE, .max = 255},
+    {.field = "connect_timeout_ms",
+     .form = CHECK_NUMBER,
+     .min = TIMEOUT_MIN,
+     .max = TIMEOUT_MAX},
+    {.field = "reply_timeout_ms", .form = CHECK_NUMBER, .min = TIMEOUT_MIN, .max = TIMEOUT_MAX},
+    {.field = "content_timeout_ms",
+     .form = CHECK_NUMBER,
+     .min = TIMEOUT_MIN,
+     .max = TIMEOUT_MAX},
+    {.field = "max_connections", .form = CHECK_NUMBER, .min = 1, .max = COUNT_MAX},
+    {.field = "max_messages_per_minute", .form = CHECK_NUMBER, .min = 1, .max = COUNT_MAX},
+    {.field = "max_recipients_per_day", .form = CHECK_NUMBER, .min = 1, .max = COUNT_MAX},
+    {.field = "max_recipients_per_message", .form = CHECK_NUMBER, .min = 1, .max = COUNT_MAX},
+    {.field = "max_messages_per_connection", .form = CHECK_NUMBER, .min = 1, .max = COUNT_MAX},
+    {.field = "max_connection_age_ms",
+     .form = CHECK_NUMBER,
+     .min = TIMEOUT_MIN,
+     .max = TIMEOUT_MAX},
+    {.field = "idle_timeout_ms", .form = CHECK_NUMBER, .min = TIMEOUT_MIN, .max = TIMEOUT_MAX},
+    {.field = "pipelining", .form = CHECK_ENUM},
+    {.field = "pickup_dialect", .form = CHECK_ENUM},
+    {.field = "unknown_policy", .form = CHECK_ENUM},
+    {.field = "failover_profile", .form = CHECK_ID, .max = NAME_MAX_BYTES},
+};
+static const struct check_set mailing_settings = SET(mailing_settings);
+
+static const struct check_rule profile_rules[] = {
+    {.field = "name", .form = CHECK_ID, .required = true, .max = NAME_MAX_BYTES},
+    {.field = "version", .form = CHECK_NUMBER, .required = true},
+    {.field = "settings", .form = CHECK_MESSAGE, .required = true, .set = &mailing_settings},
+};
+static const struct check_set profile = SET(profile);
+
+/* status.proto */
+
+static const struct check_rule recipient_result_rules[] = {
+    {.field = "address", .form = CHECK_LINE, .max = 254},
+    {.field = "outcome", .form = CHECK_ENUM},
+    {.field = "phase", .form = CHECK_ENUM},
+    {.field = "smtp_code", .form = CHECK_NUMBER, .min = 200, .max = 599},
+    {.field = "enhanced_code", .form = CHECK_ID, .max = 16},
+    {.field = "text", .form = CHECK_LINE, .max = 512},
+};
+static const struct check_set recipient_result = SET(recipient_result);
+
+static const struct check_rule status_event_rules[] = {
+    {.field = "epoch", .form = CHECK_NUMBER},
+    {.field = "sequence", .form = CHECK_NUMBER},
+    {.field = "request_id", .form = CHECK_ID, .max = ID_MAX},
+    {.field = "producer", .form = CHECK_ID, .max = NAME_MAX_BYTES},
+    {.field = "profile", .form = CHECK_ID, .max = NAME_MAX_BYTES},
+    {.field = "state", .form = CHECK_ENUM},
+    {.field = "previous", .form = CHECK_ENUM},
+    {.field = "attempt", .form = CHECK_NUMBER},
+    {.field = "partial", .form = CHECK_NUMBER},
+    {.field = "recipients",
+     .form = CHECK_MESSAGE,
+     .max_entries = RECIPIENTS_MAX,
+     .set = &recipient_result},
+    {.field = "reason", .form = CHECK_LINE, .max = REASON_MAX},
+    {.field = "server", .form = CHECK_LINE, .max = SETTING_MAX},
+    {.field = "tls_version", .form = CHECK_LINE, .max = 64},
+    {.field = "queue_id", .form = CHECK_LINE, .max = 256},
+    {.field = "worker", .form = CHECK_LINE, .max = 128},
+    {.field = "at_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
+    {.field = "next_attempt_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
+    {.field = "message_id", .form = CHECK_LINE, .max = 320},
+    {.field = "lease", .form = CHECK_NUMBER},
+};
+static const struct check_set status_event = SET(status_event);
+
+static const struct check_rule request_status_rules[] = {
+    {.field = "id", .form = CHECK_ID, .max = ID_MAX},
+    {.field = "state", .form = CHECK_ENUM},
+    {.field = "producer", .form = CHECK_ID, .max = NAME_MAX_BYTES},
+    {.field = "profile", .form = CHECK_ID, .max = NAME_MAX_BYTES},
+    {.field = "attempt", .form = CHECK_NUMBER},
+    {.field = "partial", .form = CHECK_NUMBER},
+    {.field = "recipients",
+     .form = CHECK_MESSAGE,
+     .max_entries = RECIPIENTS_MAX,
+     .set = &recipient_result},
+    {.field = "reason", .form = CHECK_LINE, .max = REASON_MAX},
+    {.field = "accepted_at_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
+    {.field = "changed_at_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
+    {.field = "next_attempt_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
+    {.field = "history", .form = CHECK_MESSAGE, .max_entries = 1000, .set = &status_event},
+    {.field = "size_bytes", .form = CHECK_NUMBER},
+    {.field = "worker", .form = CHECK_LINE, .max = 128},
+    {.field = "lease", .form = CHECK_NUMBER},
+};
+static const struct check_set request_status = SET(request_status);
+
+/* notification.proto */
+
+static const struct check_rule mailbox_rules[] = {
+    {.field = "name", .form = CHECK_LINE, .max = 256},
+    {.field = "address", .form = CHECK_LINE, .required = true, .max = 254},
+};
+static const struct check_set mailbox = SET(mailbox);
+
+static const struct check_rule attachment_rules[] = {
+    {.field = "file_name", .form = CHECK_LINE, .max = 255},
+    {.field = "content_type", .form = CHECK_MEDIA_TYPE, .max = 127},
+    {.field = "content", .form = CHECK_BYTES, .max = 20 * MIB},
+    {.field = "is_inline", .form = CHECK_NUMBER},
+    {.field = "content_id", .form = CHECK_CONTENT_ID, .max = 200},
+};
+static const struct check_set attachment = SET(attachment);
+
+static const struct check_rule header_rules[] = {
+    {.field = "name", .form = CHECK_HEADER_NAME, .required = true, .max = 64},
+    {.field = "value", .form = CHECK_LINE, .max = 2000},
+};
+static const struct check_set header = SET(header);
+
+static const struct check_rule list_unsubscribe_rules[] = {
+    {.field = "uris", .form = CHECK_URI, .required = true, .max_entries = 4, .max = 500},
+    {.field = "one_click", .form = CHECK_NUMBER},
+};
+static const struct check_set list_unsubscribe = SET(list_unsubscribe);
+
+static const struct check_rule message_rules[] = {
+    {.field = "from", .form = CHECK_MESSAGE, .required = true, .set = &mailbox},
+    {.field = "sender", .form = CHECK_MESSAGE, .set = &mailbox},
+    {.field = "reply_to", .form = CHECK_MESSAGE, .max_entries = 10, .set = &mailbox},
+    {.field = "to", .form = CHECK_MESSAGE, .max_entries = 1000, .set = &mailbox},
+    {.field = "cc", .form = CHECK_MESSAGE, .max_entries = 1000, .set = &mailbox},
+    {.field = "bcc", .form = CHECK_MESSAGE, .max_entries = 1000, .set = &mailbox},
+    {.field = "subject", .form = CHECK_LINE, .max = 1000},
+    {.field = "text", .form = CHECK_TEXT, .max = 8 * MIB},
+    {.field = "html", .form = CHECK_TEXT, .max = 8 * MIB},
+    {.field = "attachments", .form = CHECK_MESSAGE, .max_entries = 64, .set = &attachment},
+    {.field = "calendar", .form = CHECK_BYTES, .max = 1 * MIB},
+    {.field = "importance", .form = CHECK_ENUM},
+    {.field = "request_read_receipt", .form = CHECK_NUMBER},
+    {.field = "request_delivery_receipt", .form = CHECK_NUMBER},
+    {.field = "headers", .form = CHECK_MESSAGE, .max_entries = 32, .set = &header},
+    {.field = "list_unsubscribe", .form = CHECK_MESSAGE, .set = &list_unsubscribe},
+};
+static const struct check_set message = SET(message);
+
+static const struct check_rule label_rules[] = {
+    {.field = "name", .form = CHECK_ID, .required = true, .max = 64},
+    {.field = "value", .form = CHECK_LINE, .max = 512},
+};
+static const struct check_set label = SET(label);
+
+static const struct check_rule notification_request_rules[] = {
+    {.field = "id", .form = CHECK_ID, .required = true, .max = ID_MAX},
+    {.field = "kind", .form = CHECK_ENUM},
+    {.field = "message", .form = CHECK_MESSAGE, .required = true, .set = &message},
+    {.field = "profile", .form = CHECK_ID, .max = NAME_MAX_BYTES},
+    {.field = "settings", .form = CHECK_MESSAGE, .set = &mailing_settings},
+    {.field = "split", .form = CHECK_ENUM},
+    {.field = "priority", .form = CHECK_ENUM},
+    {.field = "not_before_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
+    {.field = "expire_at_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
+    {.field = "supersede_key", .form = CHECK_LINE, .max = 200},
+    {.field = "labels", .form = CHECK_MESSAGE, .max_entries = 32, .set = &label},
+    {.field = "traceparent", .form = CHECK_ID, .max = 55},
+};
+static const struct check_set notification_request = SET(notification_request);
+
+static const struct check_rule receipt_rules[] = {
+    {.field = "id", .form = CHECK_ID, .max = ID_MAX},
+    {.field = "status", .form = CHECK_ENUM, .required = true},
+    {.field = "state", .form = CHECK_ENUM},
+    {.field = "field", .form = CHECK_LINE, .max = 160},
+    {.field = "reason", .form = CHECK_LINE, .max = REASON_MAX},
+    {.field = "retry_after_ms", .form = CHECK_NUMBER},
+    {.field = "accepted_at_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
+};
+static const struct check_set receipt = SET(receipt);
+
+static const struct check_rule query_rules[] = {
+    {.field = "ids", .form = CHECK_ID, .required = true, .max_entries = 1000, .max = ID_MAX},
+    {.field = "with_history", .form = CHECK_NUMBER},
+};
+static const struct check_set query = SET(query);
+
+static const struct check_rule query_reply_rules[] = {
+    {.field = "requests", .form = CHECK_MESSAGE, .max_entries = 1000, .set = &request_status},
+};
+static const struct check_set query_reply = SET(query_reply);
+
+static const struct check_rule error_rules[] = {
+    {.field = "verb", .form = CHECK_LINE, .max = 64},
+    {.field = "field", .form = CHECK_LINE, .max = 160},
+    {.field = "reason", .form = CHECK_LINE, .max = REASON_MAX},
+};
+static const struct check_set error = SET(error);
+
+/* work.proto */
+
+static const struct check_rule ready_rules[] = {
+    {.field = "worker", .form = CHECK_LINE, .required = true, .max = 128},
+    {.field = "instance", .form = CHECK_ID, .required = true, .max = 64},
+    {.field = "capabilities", .form = CHECK_LINE, .max_entries = 32, .max = 200},
+    {.field = "credit", .form = CHECK_NUMBER, .min = 1, .max = COUNT_MAX},
+    {.field = "leases", .form = CHECK_NUMBER, .max_entries = WORK_MAX},
+    {.field = "version", .form = CHECK_LINE, .max = 64},
+};
+static const struct check_set ready = SET(ready);
+
+static const struct check_rule credit_rules[] = {
+    {.field = "jobs", .form = CHECK_NUMBER, .min = 1, .max = COUNT_MAX},
+};
+static const struct check_set credit = SET(credit);
+
+static const struct check_rule job_rules[] = {
+    {.field = "lease", .form = CHECK_NUMBER, .required = true},
+    {.field = "producer", .form = CHECK_ID, .max = NAME_MAX_BYTES},
+    {.field = "attempt", .form = CHECK_NUMBER},
+    {.field = "accepted_at_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
+    {.field = "deadline_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
+    {.field = "profile_version", .form = CHECK_NUMBER},
+    {.field = "recipients", .form = CHECK_NUMBER, .max_entries = RECIPIENTS_MAX},
+    {.field = "look_only", .form = CHECK_NUMBER},
+    {.field = "possible_duplicate", .form = CHECK_NUMBER},
+    {.field = "earlier_lease", .form = CHECK_NUMBER},
+};
+static const struct check_set job = SET(job);
+
+static const struct check_rule part_rules[] = {
+    {.field = "lease", .form = CHECK_NUMBER, .required = true},
+    {.field = "part", .form = CHECK_NUMBER},
+    {.field = "recipients", .form = CHECK_NUMBER, .max_entries = RECIPIENTS_MAX},
+};
+static const struct check_set part = SET(part);
+
+static const struct check_rule permit_ask_rules[] = {
+    {.field = "parts", .form = CHECK_MESSAGE, .max_entries = WORK_MAX, .set = &part},
+};
+static const struct check_set permit_ask = SET(permit_ask);
+
+static const struct check_rule permit_rules[] = {
+    {.field = "granted", .form = CHECK_MESSAGE, .max_entries = WORK_MAX, .set = &part},
+    {.field = "denied", .form = CHECK_MESSAGE, .max_entries = WORK_MAX, .set = &part},
+};
+static const struct check_set permit = SET(permit);
+
+static const struct check_rule job_result_rules[] = {
+    {.field = "lease", .form = CHECK_NUMBER, .required = true},
+    {.field = "recipients", .form = CHECK_NUMBER, .max_entries = RECIPIENTS_MAX},
+    {.field = "results",
+     .form = CHECK_MESSAGE,
+     .max_entries = RECIPIENTS_MAX,
+     .set = &recipient_result},
+    {.field = "server", .form = CHECK_LINE, .max = SETTING_MAX},
+    {.field = "tls_version", .form = CHECK_LINE, .max = 64},
+    {.field = "queue_id", .form = CHECK_LINE, .max = 256},
+    {.field = "handed_off", .form = CHECK_NUMBER},
+    {.field = "duration_ms", .form = CHECK_NUMBER},
+    {.field = "not_started", .form = CHECK_NUMBER},
+    {.field = "message_id", .form = CHECK_LINE, .max = 320},
+    {.field = "part", .form = CHECK_NUMBER},
+    {.field = "more", .form = CHECK_NUMBER},
+    {.field = "producer", .form = CHECK_ID, .max = NAME_MAX_BYTES},
+    {.field = "request_id", .form = CHECK_ID, .max = ID_MAX},
+};
+static const struct check_set job_result = SET(job_result);
+
+static const struct check_rule result_rules[] = {
+    {.field = "results", .form = CHECK_MESSAGE, .max_entries = WORK_MAX, .set = &job_result},
+};
+static const struct check_set result = SET(result);
+
+static const struct check_rule result_ok_rules[] = {
+    {.field = "parts", .form = CHECK_MESSAGE, .max_entries = WORK_MAX, .set = &part},
+};
+static const struct check_set result_ok = SET(result_ok);
+
+static const struct check_rule extend_rules[] = {
+    {.field = "leases", .form = CHECK_NUMBER, .max_entries = WORK_MAX},
+};
+static const struct check_set extend = SET(extend);
+
+static const struct check_rule bye_rules[] = {
+    {.field = "reason", .form = CHECK_LINE, .max = REASON_MAX},
+};
+static const struct check_set bye = SET(bye);
+
+static const struct check_rule beat_rules[] = {
+    {.field = "sequence", .form = CHECK_NUMBER},
+};
+static const struct check_set beat = SET(beat);
+
+static const struct check_rule drain_rules[] = {
+    {.field = "deadline_ms", .form = CHECK_NUMBER},
+};
+static const struct check_set drain = SET(drain);
+
+/* admin.proto */
+
+static const struct check_rule queue_filter_rules[] = {
+    {.field = "states", .form = CHECK_ENUM, .max_entries = 32},
+    {.field = "profile", .form = CHECK_ID, .max = NAME_MAX_BYTES},
+    {.field = "producer", .form = CHECK_ID, .max = NAME_MAX_BYTES},
+    {.field = "id_prefix", .form = CHECK_ID, .max = ID_MAX},
+};
+static const struct check_set queue_filter = SET(queue_filter);
+
+static const struct check_rule queue_list_rules[] = {
+    {.field = "filter", .form = CHECK_MESSAGE, .set = &queue_filter},
+    {.field = "after", .form = CHECK_NUMBER},
+    {.field = "limit", .form = CHECK_NUMBER, .min = 1, .max = 1000},
+};
+static const struct check_set queue_list = SET(queue_list);
+
+static const struct check_rule queue_page_rules[] = {
+    {.field = "requests", .form = CHECK_MESSAGE, .max_entries = 1000, .set = &request_status},
+    {.field = "next", .form = CHECK_NUMBER},
+};
+static const struct check_set queue_page = SET(queue_page);
+
+static const struct check_rule queue_show_rules[] = {
+    {.field = "producer", .form = CHECK_ID, .max = NAME_MAX_BYTES},
+    {.field = "id", .form = CHECK_ID, .required = true, .max = ID_MAX},
+};
+static const struct check_set queue_show = SET(queue_show);
+
+static const struct check_set stats_ask = {PB_DESCRIPTOR(stats_ask), NULL, 0};
+
+static const struct check_rule state_count_rules[] = {
+    {.field = "state", .form = CHECK_ENUM},
+    {.field = "count", .form = CHECK_NUMBER},
+};
+static const struct check_set state_count = SET(state_count);
+
+static const struct check_rule worker_info_rules[] = {
+    {.field = "name", .form = CHECK_LINE, .max = 128},
+    {.field = "instance", .form = CHECK_ID, .max = 64},
+    {.field = "capabilities", .form = CHECK_LINE, .max_entries = 32, .max = 200},
+    {.field = "credit", .form = CHECK_NUMBER},
+    {.field = "leased", .form = CHECK_NUMBER},
+    {.field = "last_heard_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
+};
+static const struct check_set worker_info = SET(worker_info);
+
+static const struct check_rule stats_rules[] = {
+    {.field = "states", .form = CHECK_MESSAGE, .max_entries = 32, .set = &state_count},
+    {.field = "workers", .form = CHECK_MESSAGE, .max_entries = WORK_MAX, .set = &worker_info},
+    {.field = "epoch", .form = CHECK_NUMBER},
+    {.field = "sequence", .form = CHECK_NUMBER},
+    {.field = "version", .form = CHECK_LINE, .max = 64},
+    {.field = "accepting", .form = CHECK_NUMBER},
+    {.field = "not_accepting_reason", .form = CHECK_LINE, .max = REASON_MAX},
+    {.field = "started_at_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
+};
+static const struct check_set stats = SET(stats);
+
+/* Those that come most often first. */
+static const struct check_set *const sets[] = {
+    &notification_request,
+    &result,
+    &ready,
+    &credit,
+    &permit_ask,
+    &extend,
+    &beat,
+    &bye,
+    &query,
+    &queue_list,
+    &queue_show,
+    &stats_ask,
+    &receipt,
+    &query_reply,
+    &error,
+    &job,
+    &permit,
+    &result_ok,
+    &profile,
+    &drain,
+    &status_event,
+    &queue_page,
+    &stats,
+    &message,
+    &mailbox,
+    &attachment,
+    &header,
+    &list_unsubscribe,
+    &label,
+    &mailing_settings,
+    &recipient_result,
+    &request_status,
+    &part,
+    &job_result,
+    &queue_filter,
+    &state_count,
+    &worker_info,
+};
+
+const struct check_set *check_rules_find(const ProtobufCMessageDescriptor *type)
+{
+    for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
+        if (sets[i]->type == type) {
+            return sets[i];
+        }
+    }
+    return NULL;
+}
+
+const struct check_set *check_rules_at(size_t i)
+{
+    return i < sizeof sets / sizeof sets[0] ? sets[i] : NULL;
+}
+
+static const char *const form_texts[CHECK_FORM_COUNT] = {
+    [CHECK_LINE] = "must not contain CR, LF or other control characters",
+    [CHECK_TEXT] = "must not contain control characters other than tab, CR and LF",
+    [CHECK_ID] = "may only contain letters, digits and . _ : @ + = -",
+    [CHECK_HEADER_NAME] = "may only contain letters, digits, - and _",
+    [CHECK_MEDIA_TYPE] = "must be type/subtype without parameters",
+    [CHECK_CONTENT_ID] =
+        "may only contain visible ASCII without < > ( ) , quotes and backslash",
+    [CHECK_URI] =
+        "must be a mailto: or https: URI of visible ASCII without < > quotes and backslash",
+};
+
+const char *check_rules_form_text(enum check_form form)
+{
+    if ((unsigned)form >= CHECK_FORM_COUNT || form_texts[form] == NULL) {
+        return "";
+    }
+    return form_texts[form];
+}

@@ -1,0 +1,54 @@
+/* The Server tab, read: checks MailingSettings as a whole and turns it into a plan with every default filled in.
+ *
+ * Used by the broker when it loads a profile or meets inline settings, and by the worker before it connects, so both
+ * refuse the same things in the same words. Reference: proto/README.md "MailingSettings". */
+#ifndef TPN_SETTINGS_H
+#define TPN_SETTINGS_H
+
+#include "err.h"
+#include "pb.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum settings_route { SETTINGS_SMTP, SETTINGS_PICKUP, SETTINGS_CLIENT, SETTINGS_ROUTE_COUNT };
+enum settings_tls { SETTINGS_TLS_NONE, SETTINGS_TLS_STARTTLS, SETTINGS_TLS_IMPLICIT };
+
+enum { SETTINGS_SERVER_BYTES = 256 };
+
+/* Settings with every choice made. Texts are borrowed from the MailingSettings it was made of, but for server. */
+struct settings_plan {
+    enum settings_route route;
+    enum settings_tls tls;
+    /* Host name as A-labels, or IP literal without brackets; "" for other routes. */
+    char server[SETTINGS_SERVER_BYTES];
+    uint16_t port;      /* 1–65535; 0 for other routes */
+    const char *folder; /* absolute path of the pickup folder, or "" */
+    const char *user_name;
+    const char *password; /* a reference, see secret.h of the worker */
+    int authentication;   /* PB_AUTH(…), never UNSPECIFIED */
+    const char *ca_file;
+    const char *pinned_public_key;
+    bool verify;
+    bool allow_cleartext_auth;
+    const char *helo_name;
+    uint32_t connect_timeout_ms;
+    uint32_t reply_timeout_ms;
+    uint32_t content_timeout_ms;
+    uint32_t max_connections;
+    uint32_t max_recipients_per_message;
+    uint32_t max_messages_per_connection;
+    uint32_t max_connection_age_ms;
+    uint32_t idle_timeout_ms;
+    int pipelining; /* PB_PIPELINING(…) */
+    int dialect;    /* PB_DIALECT(…), never UNSPECIFIED */
+    int unknown_policy;
+};
+
+/* Check all of the settings and make the plan.
+ *  field  out, the name of the first wrong field ("smtp_port"), borrowed for ever; untouched on success
+ * Returns ERR_OK or ERR_INVALID with the rule in why. */
+enum err settings_plan(const PB(MailingSettings) *settings, struct settings_plan *plan,
+                       const char **field, struct err_text *why) NODISCARD;
+
+#endif

@@ -1,0 +1,428 @@
+/* Verbs and frames.
+ *
+ * The only file that builds or takes apart a ZeroMQ message. It checks every frame 1 against the field rules before it
+ * unpacks it, so nothing behind it sees a value that breaks one. It knows no mail and keeps no state.
+ *
+ * Design notes: a received frame is kept as it came (wire_blob holds the zmq_msg_t) and sent on by reference, so the bytes
+ * of a request are not copied between the producer's message and the worker's. */
+#include "wire.h"
+
+#include "check.h"
+#include "mem.h"
+#include "pb.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zmq.h>
+
+#define VERB_PREFIX "TPN1."
+
+struct verb_row {
+    const char *name;
+    const ProtobufCMessageDescriptor *type;
+    size_t max_bytes; /* of frame 1; 0 = WIRE_BODY_MAX_BYTES */
+    bool payload;     /* has frame 2 */
+};
+
+static const struct verb_row verbs[WIRE_VERB_COUNT] = {
+    [WIRE_NONE] = {"", NULL, 0, false},
+    [WIRE_SUBMIT] = {VERB_PREFIX "SUBMIT", PB_DESCRIPTOR(notification_request),
+                     WIRE_REQUEST_MAX_BYTES, false},
+    [WIRE_RECEIPT] = {VERB_PREFIX "RECEIPT", PB_DESCRIPTOR(receipt), 0, false},
+    [WIRE_QUERY] = {VERB_PREFIX "QUERY", PB_DESCRIPTOR(query), 0, false},
+    [WIRE_STATE] = {VERB_PREFIX "STATE", PB_DESCRIPTOR(query_reply), WIRE_REQUEST_MAX_BYTES,
+                    false},
+    [WIRE_ERROR] = {VERB_PREFIX "ERROR", PB_DESCRIPTOR(error), 0, false},
+    [WIRE_READY] = {VERB_PREFIX "READY", PB_DESCRIPTOR(ready), 0, false},
+    [WIRE_CREDIT] = {VERB_PREFIX "CREDIT", PB_DESCRIPTOR(credit), 0, false},
+    [WIRE_PERMIT_ASK] = {VERB_PREFIX "PERMIT?", PB_DESCRIPTOR(permit_ask), 0, false},
+    [WIRE_RESULT] = {VERB_PREFIX "RESULT", PB_DESCRIPTOR(result), WIRE_REQUEST_MAX_BYTES,
+                     false},
+    [WIRE_EXTEND] = {VERB_PREFIX "EXTEND", PB_DESCRIPTOR(extend), 0, false},
+    [WIRE_BYE] = {VERB_PREFIX "BYE", PB_DESCRIPTOR(bye), 0, false},
+    [WIRE_BEAT] = {VERB_PREFIX "BEAT", PB_DESCRIPTOR(beat), 0, false},
+    [WIRE_JOB] = {VERB_PREFIX "JOB", PB_DESCRIPTOR(job), 0, true},
+    [WIRE_PERMIT] = {VERB_PREFIX "PERMIT", PB_DESCRIPTOR(permit), 0, false},
+    [WIRE_RESULT_OK] = {VERB_PREFIX "RESULT_OK", PB_DESCRIPTOR(result_ok), 0, false},
+    [WIRE_PROFILE] = {VERB_PREFIX "PROFILE", PB_DESCRIPTOR(profile), 0, false},
+    [WIRE_DRAIN] = {VERB_PREFIX "DRAIN", PB_DESCRIPTOR(drain), 0, false},
+    [WIRE_QUEUE_LS] = {VERB_PREFIX "QUEUE_LS", PB_DESCRIPTOR(queue_list), 0, false},
+    [WIRE_QUEUE_PAGE] = {VERB_PREFIX "QUEUE_PAGE", PB_DESCRIPTOR(queue_page),
+                         WIRE_REQUEST_MAX_BYTES, false},
+    [WIRE_QUEUE_SHOW] = {VERB_PREFIX "QUEUE_SHOW", PB_DESCRIPTOR(queue_show), 0, false},
+    [WIRE_STATS] = {VERB_PREFIX "STATS", PB_DESCRIPTOR(stats_ask), 0, false},
+    [WIRE_STATS_OK] = {VERB_PREFIX "STATS_OK", PB_DESCRIPTOR(stats), 0, false},
+};
+
+const char *wire_verb_name(enum wire_verb verb)
+{
+    return verbs[verb].name;
+}
+
+const ProtobufCMessageDescriptor *wire_verb_type(enum wire_verb verb)
+{
+    return verbs[verb].type;
+}
+
+/* ---- blobs ---- */
+
+struct wire_blob {
+    zmq_msg_t msg;
+    unsigned refs;
+};
+
+const uint8_t *wire_blob_data(const struct wire_blob *blob)
+{
+    /* zmq_msg_data takes no const, and changes nothing. */
+    return zmq_msg_data((zmq_msg_t *)(uintptr_t)&blob->msg);
+}
+
+size_t wire_blob_len(const struct wire_blob *blob)
+{
+    return zmq_msg_size(&blob->msg);
+}
+
+struct wire_blob *wire_blob_ref(struct wire_blob *blob)
+{
+    blob->refs++;
+    return blob;
+}
+
+void wire_blob_free(struct wire_blob **blob_p)
+{
+    struct wire_blob *blob = *blob_p;
+    *blob_p = NULL;
+    if (blob != NULL && --blob->refs == 0) {
+        (void)zmq_msg_close(&blob->msg);
+        free(blob);
+    }
+}
+
+/* The message moves into the blob. */
+static struct wire_blob *blob_of(zmq_msg_t *msg)
+{
+    struct wire_blob *blob = mem_zero(1, sizeof *blob);
+    blob->refs = 1;
+    (void)zmq_msg_init(&blob->msg);
+    (void)zmq_msg_move(&blob->msg, msg);
+    return blob;
+}
+
+/* A message of the given bytes; data null leaves them to be filled. */
+static void *msg_new(zmq_msg_t *msg, const void *data, size_t len)
+{
+    if (zmq_msg_init_size(msg, len) != 0) {
+        bug("out of memory for a message of %zu bytes", len);
+    }
+    if (data != NULL && len > 0) {
+        memcpy(zmq_msg_data(msg), data, len);
+    }
+    return zmq_msg_data(msg);
+}
+
+struct wire_blob *wire_blob_copy(const void *data, size_t len)
+{
+    zmq_msg_t msg;
+    msg_new(&msg, data, len);
+    return blob_of(&msg);
+}
+
+/* ---- receiving ---- */
+
+enum { MAX_FRAMES = 5 }; /* id, delimiter, verb, body, payload */
+
+struct frames {
+    zmq_msg_t msg[MAX_FRAMES];
+    size_t count;
+    bool too_many;
+};
+
+static void frames_close(struct frames *frames)
+{
+    for (size_t i = 0; i < frames->count; i++) {
+        (void)zmq_msg_close(&frames->msg[i]);
+    }
+    frames->count = 0;
+}
+
+/* All frames of one message; those behind the room are read and dropped, for the message must be read whole. */
+static enum err frames_recv(void *socket, struct frames *frames)
+{
+    int more = 1;
+    frames->count = 0;
+    frames->too_many = false;
+    while (more) {
+        zmq_msg_t extra;
+        bool fits = frames->count < MAX_FRAMES;
+        zmq_msg_t *msg = fits ? &frames->msg[frames->count] : &extra;
+        (void)zmq_msg_init(msg);
+        if (zmq_msg_recv(msg, socket, ZMQ_DONTWAIT) < 0) {
+            int saved = errno;
+            (void)zmq_msg_close(msg);
+            frames_close(frames);
+            return saved == EAGAIN || saved == EINTR ? ERR_AGAIN : ERR_IO;
+        }
+        more = zmq_msg_more(msg);
+        if (fits) {
+            frames->count++;
+        } else {
+            frames->too_many = true;
+            (void)zmq_msg_close(msg);
+        }
+    }
+    return ERR_OK;
+}
+
+static enum wire_verb verb_of(zmq_msg_t *msg)
+{
+    const char *data = zmq_msg_data(msg);
+    size_t len = zmq_msg_size(msg);
+    for (int i = WIRE_NONE + 1; i < WIRE_VERB_COUNT; i++) {
+        if (strlen(verbs[i].name) == len && memcmp(verbs[i].name, data, len) == 0) {
+            return (enum wire_verb)i;
+        }
+    }
+    return WIRE_NONE;
+}
+
+static enum err fault(struct wire_in *in, enum err code, const char *rule)
+{
+    in->fault.field[0] = '\0';
+    (void)snprintf(in->fault.rule, sizeof in->fault.rule, "%s", rule);
+    return code;
+}
+
+static enum err unknown_verb(struct wire_in *in, zmq_msg_t *msg)
+{
+    const char *data = zmq_msg_data(msg);
+    size_t len = zmq_msg_size(msg);
+    size_t prefix = strlen(VERB_PREFIX);
+    if (len < prefix || memcmp(data, VERB_PREFIX, prefix) != 0) {
+        return fault(in, ERR_PROTO,
+                     "frame 0 must be a verb of this version, " VERB_PREFIX "<NAME>");
+    }
+    return fault(in, ERR_PROTO, "unknown verb");
+}
+
+/* Frame 1: length, field rules, then the message itself. */
+static enum err take_body(struct wire_in *in, zmq_msg_t *msg)
+{
+    const struct verb_row *row = &verbs[in->verb];
+    size_t max = row->max_bytes > 0 ? row->max_bytes : WIRE_BODY_MAX_BYTES;
+    in->raw = blob_of(msg);
+    size_t len = wire_blob_len(in->raw);
+    if (len > max) {
+        (void)fault(in, ERR_LIMIT, "");
+        (void)snprintf(in->fault.rule, sizeof in->fault.rule,
+                       "frame 1 has %zu bytes, at most %zu are allowed", len, max);
+        return ERR_LIMIT;
+    }
+    const uint8_t *data = wire_blob_data(in->raw);
+    enum err err = check_bytes(row->type, data, len, &in->fault);
+    if (err != ERR_OK) {
+        return err;
+    }
+    in->body = protobuf_c_message_unpack(row->type, NULL, len, data);
+    if (in->body == NULL) {
+        return fault(in, ERR_PROTO, "frame 1 is not the protobuf message that the verb names");
+    }
+    return ERR_OK;
+}
+
+/* Everything from the verb on. */
+static enum err take_frames(struct wire_in *in, struct frames *frames, size_t at)
+{
+    if (at >= frames->count) {
+        return fault(in, ERR_PROTO, "frame 0, the verb, is missing");
+    }
+    in->verb = verb_of(&frames->msg[at]);
+    if (in->verb == WIRE_NONE) {
+        return unknown_verb(in, &frames->msg[at]);
+    }
+    size_t wanted = at + 2 + (verbs[in->verb].payload ? 1 : 0);
+    if (frames->too_many || frames->count > wanted) {
+        return fault(in, ERR_PROTO, "too many frames");
+    }
+    if (frames->count < wanted) {
+        return fault(in, ERR_PROTO,
+                     frames->count == at + 1 ? "frame 1, the message, is missing"
+                                             : "frame 2, the request, is missing");
+    }
+    if (verbs[in->verb].payload) {
+        in->payload = blob_of(&frames->msg[at + 2]);
+    }
+    return take_body(in, &frames->msg[at + 1]);
+}
+
+enum err wire_recv(void *socket, bool routed, struct wire_in *in)
+{
+    struct frames frames;
+    memset(in, 0, offsetof(struct wire_in, peer.id));
+    in->peer.delimiter = false;
+    in->verb = WIRE_NONE;
+    in->body = NULL;
+    in->raw = NULL;
+    in->payload = NULL;
+    in->fault.field[0] = '\0';
+    in->fault.rule[0] = '\0';
+    enum err err = frames_recv(socket, &frames);
+    if (err != ERR_OK) {
+        return err;
+    }
+    size_t at = 0;
+    if (routed) {
+        size_t len = zmq_msg_size(&frames.msg[0]);
+        in->peer.len = (uint8_t)(len <= WIRE_PEER_MAX_BYTES ? len : WIRE_PEER_MAX_BYTES);
+        memcpy(in->peer.id, zmq_msg_data(&frames.msg[0]), in->peer.len);
+        at = 1;
+    }
+    if (at < frames.count && zmq_msg_size(&frames.msg[at]) == 0) {
+        in->peer.delimiter = true;
+        at++;
+    }
+    err = take_frames(in, &frames, at);
+    frames_close(&frames);
+    return err;
+}
+
+void wire_in_fini(struct wire_in *in)
+{
+    if (in->body != NULL) {
+        protobuf_c_message_free_unpacked(in->body, NULL);
+        in->body = NULL;
+    }
+    wire_blob_free(&in->raw);
+    wire_blob_free(&in->payload);
+}
+
+/* ---- sending ---- */
+
+static enum err send_error(void)
+{
+    switch (errno) {
+    case EAGAIN:
+    case EINTR:
+        return ERR_AGAIN;
+    case EHOSTUNREACH:
+        return ERR_NOT_FOUND;
+    default:
+        return ERR_IO;
+    }
+}
+
+static enum err send_frame(void *socket, zmq_msg_t *msg, int flags)
+{
+    if (zmq_msg_send(msg, socket, flags | ZMQ_DONTWAIT) < 0) {
+        enum err err = send_error();
+        (void)zmq_msg_close(msg);
+        return err;
+    }
+    return ERR_OK;
+}
+
+static enum err send_bytes(void *socket, const void *data, size_t len, int flags)
+{
+    zmq_msg_t msg;
+    msg_new(&msg, data, len);
+    return send_frame(socket, &msg, flags);
+}
+
+/* Routing id and delimiter. Only the first frame of a message can fail for want of room or of the peer. */
+static enum err send_envelope(void *socket, const struct wire_peer *peer)
+{
+    if (peer == NULL) {
+        return ERR_OK;
+    }
+    enum err err = send_bytes(socket, peer->id, peer->len, ZMQ_SNDMORE);
+    if (err == ERR_OK && peer->delimiter) {
+        err = send_bytes(socket, NULL, 0, ZMQ_SNDMORE);
+    }
+    return err;
+}
+
+static enum err send_head(void *socket, const struct wire_peer *peer, enum wire_verb verb)
+{
+    enum err err = send_envelope(socket, peer);
+    if (err != ERR_OK) {
+        return err;
+    }
+    return send_bytes(socket, verbs[verb].name, strlen(verbs[verb].name), ZMQ_SNDMORE);
+}
+
+enum err wire_send(void *socket, const struct wire_peer *peer, enum wire_verb verb,
+                   const ProtobufCMessage *body, struct wire_blob *payload)
+{
+    enum err err = send_head(socket, peer, verb);
+    if (err != ERR_OK) {
+        return err;
+    }
+    zmq_msg_t msg;
+    uint8_t *room = msg_new(&msg, NULL, protobuf_c_message_get_packed_size(body));
+    (void)protobuf_c_message_pack(body, room);
+    err = send_frame(socket, &msg, payload != NULL ? ZMQ_SNDMORE : 0);
+    if (err != ERR_OK || payload == NULL) {
+        return err;
+    }
+    zmq_msg_t copy;
+    (void)zmq_msg_init(&copy);
+    (void)zmq_msg_copy(&copy, &payload->msg);
+    return send_frame(socket, &copy, 0);
+}
+
+enum err wire_send_packed(void *socket, const struct wire_peer *peer, enum wire_verb verb,
+                          const void *data, size_t len)
+{
+    enum err err = send_head(socket, peer, verb);
+    if (err != ERR_OK) {
+        return err;
+    }
+    return send_bytes(socket, data, len, 0);
+}
+
+/* ---- status ---- */
+
+enum err wire_publish(void *socket, const char *topic, const void *event, size_t len)
+{
+    enum err err = send_bytes(socket, topic, strlen(topic), ZMQ_SNDMORE);
+    if (err != ERR_OK) {
+        return err;
+    }
+    return send_bytes(socket, event, len, 0);
+}
+
+enum err wire_recv_event(void *socket, char topic[WIRE_TOPIC_BYTES], ProtobufCMessage **event)
+{
+    struct frames frames;
+    enum err err = frames_recv(socket, &frames);
+    if (err != ERR_OK) {
+        return err;
+    }
+    err = ERR_PROTO;
+    *event = NULL;
+    if (frames.count == 2 && !frames.too_many &&
+        zmq_msg_size(&frames.msg[0]) < WIRE_TOPIC_BYTES) {
+        size_t len = zmq_msg_size(&frames.msg[0]);
+        memcpy(topic, zmq_msg_data(&frames.msg[0]), len);
+        topic[len] = '\0';
+        *event = protobuf_c_message_unpack(PB_DESCRIPTOR(status_event), NULL,
+                                           zmq_msg_size(&frames.msg[1]),
+                                           zmq_msg_data(&frames.msg[1]));
+        err = *event != NULL ? ERR_OK : ERR_PROTO;
+    }
+    frames_close(&frames);
+    return err;
+}
+
+const char *wire_topic(const char *producer, const char *state, const char *id,
+                       char out[WIRE_TOPIC_BYTES])
+{
+    (void)snprintf(out, WIRE_TOPIC_BYTES, "tpn1.%s.%s.%s", producer, state, id);
+    return out;
+}
+
+bool wire_peer_same(const struct wire_peer *a, const struct wire_peer *b)
+{
+    return a->len == b->len && memcmp(a->id, b->id, a->len) == 0;
+}

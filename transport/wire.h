@@ -1,0 +1,129 @@
+/* The only code that knows verbs and frames (proto/README.md "Frames").
+ *
+ *   frame 0   ASCII verb, TPN1.<NAME>
+ *   frame 1   a protobuf message of the type that the verb names
+ *   frame 2   JOB only: a NotificationRequest, byte for byte as its producer sent it
+ *
+ * On a ROUTER the peer's routing id goes before, and an empty delimiter when the peer is a REQ socket. */
+#ifndef TPN_WIRE_H
+#define TPN_WIRE_H
+
+#include "err.h"
+
+#include <protobuf-c/protobuf-c.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    WIRE_REQUEST_MAX_BYTES = 25 * 1024 * 1024, /* frame 1 of SUBMIT */
+    WIRE_BODY_MAX_BYTES = 4 * 1024 * 1024,     /* frame 1 of every other verb */
+    WIRE_PEER_MAX_BYTES = 255                  /* of a ZeroMQ routing id */
+};
+
+enum wire_verb {
+    WIRE_NONE = 0,
+    /* submit */
+    WIRE_SUBMIT,
+    WIRE_RECEIPT,
+    WIRE_QUERY,
+    WIRE_STATE,
+    WIRE_ERROR,
+    /* work */
+    WIRE_READY,
+    WIRE_CREDIT,
+    WIRE_PERMIT_ASK, /* TPN1.PERMIT? */
+    WIRE_RESULT,
+    WIRE_EXTEND,
+    WIRE_BYE,
+    WIRE_BEAT,
+    WIRE_JOB,
+    WIRE_PERMIT,
+    WIRE_RESULT_OK,
+    WIRE_PROFILE,
+    WIRE_DRAIN,
+    /* admin */
+    WIRE_QUEUE_LS,
+    WIRE_QUEUE_PAGE,
+    WIRE_QUEUE_SHOW,
+    WIRE_STATS,
+    WIRE_STATS_OK,
+    WIRE_VERB_COUNT
+};
+
+/* "TPN1.SUBMIT", …; borrowed. WIRE_NONE gives "". */
+const char *wire_verb_name(enum wire_verb verb);
+
+/* Type of frame 1. */
+const ProtobufCMessageDescriptor *wire_verb_type(enum wire_verb verb);
+
+/* Bytes that came in one frame, kept without a copy, shared by count. One thread at a time. */
+struct wire_blob;
+const uint8_t *wire_blob_data(const struct wire_blob *blob);
+size_t wire_blob_len(const struct wire_blob *blob);
+struct wire_blob *wire_blob_ref(struct wire_blob *blob);
+void wire_blob_free(struct wire_blob **blob); /* accepts null */
+/* A blob of the caller's own bytes, copied. */
+struct wire_blob *wire_blob_copy(const void *data, size_t len);
+
+/* Who sent a message to a ROUTER, and how it wants its answer. */
+struct wire_peer {
+    uint8_t len; /* 0 on sockets that do not route */
+    uint8_t id[WIRE_PEER_MAX_BYTES];
+    bool delimiter; /* a REQ socket: an empty frame stands before the verb */
+};
+
+/* What was wrong with a message that could not be used. */
+struct wire_fault {
+    char field
+        [160]; /* path of the field, "message.to[2].address"; empty for the frames themselves */
+    char rule[256];
+};
+
+/* A received message. wire_in_fini frees what it holds. */
+struct wire_in {
+    struct wire_peer peer;
+    enum wire_verb verb;       /* WIRE_NONE when frame 0 is no verb of ours */
+    ProtobufCMessage *body;    /* frame 1, unpacked; null with a fault */
+    struct wire_blob *raw;     /* frame 1 as it came; null when it was missing */
+    struct wire_blob *payload; /* frame 2; null when there was none */
+    struct wire_fault fault;
+};
+void wire_in_fini(struct wire_in *in);
+
+/* Receive one message from a ZeroMQ socket, without waiting.
+ *  routed  the socket is a ROUTER: the peer's id comes first
+ * Returns ERR_OK; ERR_AGAIN nothing there; ERR_PROTO frames, verb or protobuf are wrong (in->fault, in->peer and,
+ * as far as it was read, in->verb say what); ERR_INVALID or ERR_LIMIT a field breaks its rule (in->fault, in->raw);
+ * ERR_IO the socket failed. After any return but ERR_AGAIN and ERR_IO the caller calls wire_in_fini. */
+enum err wire_recv(void *socket, bool routed, struct wire_in *in) NODISCARD;
+
+/* Send one message, without waiting. peer is null on sockets that do not route; payload may be null; both
+ * and the body are borrowed.
+ * Returns ERR_OK; ERR_AGAIN the peer's queue is full; ERR_NOT_FOUND the peer is gone; ERR_IO otherwise. */
+enum err wire_send(void *socket, const struct wire_peer *peer, enum wire_verb verb,
+                   const ProtobufCMessage *body, struct wire_blob *payload) NODISCARD;
+
+/* As wire_send with frame 1 already packed. */
+enum err wire_send_packed(void *socket, const struct wire_peer *peer, enum wire_verb verb,
+                          const void *data, size_t len) NODISCARD;
+
+/* A status event: frame 0 the topic, frame 1 the packed StatusEvent. The same errors as wire_send. */
+enum err wire_publish(void *socket, const char *topic, const void *event, size_t len) NODISCARD;
+
+/* Receive a status event, without waiting.
+ *  topic  out, at least WIRE_TOPIC_BYTES
+ *  event  out, unpacked; the caller frees it with protobuf_c_message_free_unpacked
+ * Returns ERR_OK, ERR_AGAIN, ERR_PROTO or ERR_IO. */
+enum { WIRE_TOPIC_BYTES = 256 };
+enum err wire_recv_event(void *socket, char topic[WIRE_TOPIC_BYTES],
+                         ProtobufCMessage **event) NODISCARD;
+
+/* Topic of an event, "tpn1.<producer>.<STATE>.<id>"; state without its prefix; returns out. */
+const char *wire_topic(const char *producer, const char *state, const char *id,
+                       char out[WIRE_TOPIC_BYTES]);
+
+/* True when two peers are the same. */
+bool wire_peer_same(const struct wire_peer *a, const struct wire_peer *b);
+
+#endif
