@@ -1,0 +1,334 @@
+/* The broker's parts, put together.
+ *
+ * One loop turn: read what came (budgets, so that no socket starves another), lease what is due, hand the batch to the store,
+ * tell workers what was committed. The order in turn() is the order of the picture in broker.h. */
+#include "broker.h"
+
+#include "clock.h"
+#include "gate.h"
+#include "inquiry.h"
+#include "log.h"
+#include "mem.h"
+#include "path.h"
+#include "settle.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    SUBMIT_BUDGET = 256, /* messages a turn */
+    WORK_BUDGET = 1024,
+    ADMIN_BUDGET = 16,
+    SUBMIT_QUEUE = 4000, /* messages ZeroMQ keeps for a peer */
+    WORK_QUEUE = 100000,
+    STATUS_QUEUE = 100000
+};
+
+int64_t broker_now_ms(struct broker *broker)
+{
+    int64_t now_ms = clock_wall_ms();
+    if (now_ms > broker->last_wall_ms) {
+        broker->last_wall_ms = now_ms;
+    }
+    return broker->last_wall_ms;
+}
+
+/* ---- the work socket ---- */
+
+static void on_ready(struct broker *broker, struct wire_in *in)
+{
+    const PB(Ready) *ready = (const PB(Ready) *)in->body;
+    bool known = roster_find(&broker->roster, &in->peer) != NULL;
+    struct worker *worker = roster_ready(&broker->roster, &in->peer, ready);
+    if (worker == NULL) {
+        (void)snprintf(in->fault.rule, sizeof in->fault.rule, "the pool is full");
+        gate_send_error(broker->work, in);
+        return;
+    }
+    if (!known) {
+        log_info("worker", "name=%s instance=%s result=ready credit=%u", worker->name,
+                 worker->instance, worker->credit);
+    }
+    lease_extend(broker, worker, ready->leases, ready->n_leases);
+}
+
+static void on_credit(struct broker *broker, struct worker *worker, struct wire_in *in)
+{
+    (void)broker;
+    const PB(Credit) *credit = (const PB(Credit) *)in->body;
+    uint32_t room = ROSTER_MAX_CREDIT - worker->credit;
+    worker->credit += credit->jobs < room ? credit->jobs : room;
+}
+
+static void on_ask(struct broker *broker, struct worker *worker, struct wire_in *in)
+{
+    lease_ask(broker, worker, (const PB(PermitAsk) *)in->body);
+}
+
+static void on_result(struct broker *broker, struct worker *worker, struct wire_in *in)
+{
+    settle_result(broker, worker, (PB(Result) *)in->body);
+}
+
+static void on_extend(struct broker *broker, struct worker *worker, struct wire_in *in)
+{
+    const PB(Extend) *extend = (const PB(Extend) *)in->body;
+    lease_extend(broker, worker, extend->leases, extend->n_leases);
+}
+
+static void on_bye(struct broker *broker, struct worker *worker, struct wire_in *in)
+{
+    const PB(Bye) *bye = (const PB(Bye) *)in->body;
+    lease_lost_worker(broker, worker, bye->reason[0] != '\0' ? bye->reason : "said BYE");
+}
+
+static void on_beat(struct broker *broker, struct worker *worker, struct wire_in *in)
+{
+    (void)broker;
+    (void)worker;
+    (void)in; /* that it was heard is all */
+}
+
+typedef void worker_fn(struct broker *broker, struct worker *worker, struct wire_in *in);
+
+static worker_fn *const worker_verbs[WIRE_VERB_COUNT] = {
+    [WIRE_CREDIT] = on_credit, [WIRE_PERMIT_ASK] = on_ask, [WIRE_RESULT] = on_result,
+    [WIRE_EXTEND] = on_extend, [WIRE_BYE] = on_bye,        [WIRE_BEAT] = on_beat,
+};
+
+static void work_message(void *arg, struct bus *bus, enum err err, struct wire_in *in)
+{
+    struct broker *broker = arg;
+    if (err != ERR_OK) {
+        gate_send_error(bus, in);
+        return;
+    }
+    if (in->verb == WIRE_READY) {
+        on_ready(broker, in);
+        return;
+    }
+    worker_fn *fn = worker_verbs[in->verb];
+    struct worker *worker = roster_find(&broker->roster, &in->peer);
+    if (fn == NULL || worker == NULL) {
+        /* A worker that is not known (any more) says READY again when it hears this. */
+        (void)snprintf(in->fault.rule, sizeof in->fault.rule, "%s",
+                       fn == NULL ? "this verb is not for this socket" : "say READY first");
+        gate_send_error(bus, in);
+        return;
+    }
+    worker->heard_ms = clock_mono_ms();
+    worker->heard_wall_ms = clock_wall_ms();
+    fn(broker, worker, in);
+}
+
+/* ---- time ---- */
+
+static void beat(struct broker *broker)
+{
+    int64_t silent_since_ms = clock_mono_ms() - broker->conf->liveness_ms;
+    PB(Beat) message = PB_INIT(BEAT);
+    struct worker *next = NULL;
+    for (struct worker *worker = TAILQ_FIRST(&broker->roster.workers); worker != NULL;
+         worker = next) {
+        next = TAILQ_NEXT(worker, link);
+        enum err err = bus_send(broker->work, &worker->peer, WIRE_BEAT, &message.base, NULL);
+        if (err == ERR_NOT_FOUND) {
+            lease_lost_worker(broker, worker, "its connection is closed");
+        } else if (worker->heard_ms < silent_since_ms) {
+            lease_lost_worker(broker, worker, "silent for too long");
+        }
+    }
+}
+
+static void tick(void *arg)
+{
+    struct broker *broker = arg;
+    beat(broker);
+    lease_tick(broker);
+    loop_timer_arm(&broker->tick, broker->conf->beat_ms);
+}
+
+static void turn(void *arg)
+{
+    struct broker *broker = arg;
+    ledger_pump(broker->ledger);
+    bus_pump(broker->work, WORK_BUDGET);
+    bus_pump(broker->submit, SUBMIT_BUDGET);
+    bus_pump(broker->admin, ADMIN_BUDGET);
+    bus_pump(broker->status, 0);
+    schedule_pump(&broker->schedule);
+    lease_bury(broker);
+    ledger_pump(broker->ledger);
+    roster_flush(&broker->roster, broker->work);
+}
+
+/* ---- start and stop ---- */
+
+struct socket_row {
+    const char *name;
+    size_t conf; /* offset of the endpoint in struct broker_conf */
+    size_t bus;  /* offset in struct broker */
+    enum bus_role role;
+    int queue;
+    bus_message_fn *fn;
+};
+
+static const struct socket_row sockets[] = {
+    {"submit", offsetof(struct broker_conf, submit), offsetof(struct broker, submit),
+     BUS_ROUTER, SUBMIT_QUEUE, gate_message},
+    {"work", offsetof(struct broker_conf, work), offsetof(struct broker, work), BUS_ROUTER,
+     WORK_QUEUE, work_message},
+    {"status", offsetof(struct broker_conf, status), offsetof(struct broker, status), BUS_XPUB,
+     STATUS_QUEUE, NULL},
+    {"admin", offsetof(struct broker_conf, admin), offsetof(struct broker, admin), BUS_ROUTER,
+     0, inquiry_admin},
+};
+enum { SOCKETS = sizeof sockets / sizeof sockets[0] };
+
+static struct bus **bus_at(const struct broker *broker, size_t i)
+{
+    return (struct bus **)((uintptr_t)broker + sockets[i].bus);
+}
+
+static enum err open_sockets(struct broker *broker, struct err_text *why)
+{
+    for (size_t i = 0; i < SOCKETS; i++) {
+        const char *endpoint = *(char *const *)((const char *)broker->conf + sockets[i].conf);
+        struct bus_options options = {.role = sockets[i].role,
+                                      .endpoint = endpoint,
+                                      .send_queue_messages = sockets[i].queue,
+                                      .receive_queue_messages = sockets[i].queue};
+        struct bus **bus = bus_at(broker, i);
+        enum err err = bus_open(bus, broker->zmq_context, &options, why);
+        if (err == ERR_OK && bus_attach(*bus, broker->loop, sockets[i].fn, broker) != ERR_OK) {
+            err = err_set(why, ERR_IO, "cannot watch the %s socket", sockets[i].name);
+        }
+        if (err != ERR_OK) {
+            return err;
+        }
+        log_info("listen", "socket=%s endpoint=%s", sockets[i].name, bus_endpoint(*bus));
+    }
+    return ERR_OK;
+}
+
+static enum err open_store(struct broker *broker, struct err_text *why)
+{
+    struct store_options options = {.folder = broker->conf->data_folder,
+                                    .reserve_bytes = broker->conf->reserve_bytes};
+    struct store *store = NULL;
+    enum err err = store_sqlite.open(&options, &store, why);
+    if (err != ERR_OK) {
+        return err;
+    }
+    err = ledger_new(&broker->ledger, broker->loop, broker->zmq_context, &store, broker->status,
+                     why);
+    if (store != NULL) {
+        store->engine->close(&store);
+    }
+    return err;
+}
+
+static enum err read_profiles(struct broker *broker)
+{
+    struct buf errors;
+    buf_init(&errors, 65536);
+    enum err err = profiles_read(broker->conf->profiles_file, &broker->profiles, &errors);
+    if (err != ERR_OK) {
+        log_error("profiles", "result=refused errors=\"%s\"", buf_text(&errors));
+    } else {
+        log_info("profiles", "result=read count=%zu", profiles_count(broker->profiles));
+    }
+    buf_fini(&errors);
+    return err;
+}
+
+void broker_reload(struct broker *broker)
+{
+    /* A refused file leaves the old profiles in force; read_profiles has said so. */
+    if (read_profiles(broker) == ERR_OK) {
+        loop_again(broker->loop);
+    }
+}
+
+enum err broker_start(struct broker *broker, const struct broker_conf *conf, struct loop *loop,
+                      struct err_text *why)
+{
+    *broker = (struct broker){.conf = conf, .loop = loop};
+    broker->started_at_ms = broker_now_ms(broker);
+    broker->zmq_context = bus_context_new();
+    roster_init(&broker->roster);
+    enum err err = ERR_OK;
+    if (read_profiles(broker) != ERR_OK) {
+        err = err_set(why, ERR_CONFIG, "the profiles are refused");
+        goto out;
+    }
+    err = open_sockets(broker, why);
+    if (err != ERR_OK) {
+        goto out;
+    }
+    err = open_store(broker, why);
+    if (err != ERR_OK) {
+        goto out;
+    }
+    schedule_init(&broker->schedule, broker);
+    lease_init(broker);
+    lease_recover(broker);
+    loop_timer_init(&broker->tick, loop, tick, broker);
+    loop_timer_arm(&broker->tick, conf->beat_ms);
+    loop_before_wait(loop, turn, broker);
+    loop_again(loop);
+out:
+    if (err != ERR_OK) {
+        broker_stop(broker);
+    }
+    return err;
+}
+
+void broker_stop(struct broker *broker)
+{
+    if (broker->loop == NULL) {
+        return;
+    }
+    broker->draining = true;
+    loop_before_wait(broker->loop, NULL, NULL);
+    if (broker->tick.loop != NULL) {
+        loop_timer_disarm(&broker->tick);
+    }
+    while (broker->ledger != NULL && !ledger_idle(broker->ledger) &&
+           !ledger_lost(broker->ledger)) {
+        struct err_text why;
+        const char *reason = NULL;
+        ledger_pump(broker->ledger);
+        if (!ledger_healthy(broker->ledger, &reason) ||
+            loop_turn(broker->loop, 100, &why) != ERR_OK) {
+            break; /* what is not on disk was not acknowledged */
+        }
+    }
+    if (broker->ledger != NULL) {
+        roster_flush(&broker->roster, broker->work);
+        lease_fini(broker);
+    }
+    ledger_free(&broker->ledger);
+    schedule_fini(&broker->schedule);
+    roster_fini(&broker->roster);
+    for (size_t i = 0; i < SOCKETS; i++) {
+        bus_close(bus_at(broker, i));
+    }
+    profiles_free(&broker->profiles);
+    bus_context_free(&broker->zmq_context);
+    broker->loop = NULL;
+}
+
+enum err broker_write_endpoints(const struct broker *broker, const char *path,
+                                struct err_text *why)
+{
+    struct buf text;
+    buf_init(&text, 4096);
+    for (size_t i = 0; i < SOCKETS; i++) {
+        buf_add_format(&text, "%s %s\n", sockets[i].name, bus_endpoint(*bus_at(broker, i)));
+    }
+    enum err err = path_write(path, buf_text(&text), text.len, 0644, why);
+    buf_fini(&text);
+    return err;
+}

@@ -1,0 +1,57 @@
+/* The broker: its parts and what they share. One thread, one loop; the store has a thread of its own behind the ledger.
+ *
+ *   submit ─► gate ─► ledger ─► schedule ─► lease ─► work (JOB)
+ *                       ▲                     │
+ *             status ◄──┴──── request_move ◄──┴──── work (PERMIT?, RESULT)
+ */
+#ifndef TPN_BROKER_H
+#define TPN_BROKER_H
+
+#include "broker_conf.h"
+#include "bus.h"
+#include "lease.h"
+#include "ledger.h"
+#include "loop.h"
+#include "profile.h"
+#include "roster.h"
+#include "schedule.h"
+
+#include <stdbool.h>
+
+struct broker {
+    const struct broker_conf *conf;
+    struct loop *loop;
+    void *zmq_context;
+    struct bus *submit;
+    struct bus *work;
+    struct bus *status;
+    struct bus *admin;
+    struct ledger *ledger;
+    struct profiles *profiles;
+    struct roster roster;
+    struct leases leases;
+    struct schedule schedule;
+    struct loop_timer tick;
+    int64_t started_at_ms;
+    int64_t last_wall_ms;
+    bool draining;
+};
+
+/* Open the store, bind the sockets, read back what was under way. On an error nothing stays open. */
+enum err broker_start(struct broker *broker, const struct broker_conf *conf, struct loop *loop,
+                      struct err_text *why) NODISCARD;
+
+/* Accept nothing more, commit what is on its way, close. Accepts a zeroed broker. */
+void broker_stop(struct broker *broker);
+
+/* Read the profiles again; on any error the old ones stay. */
+void broker_reload(struct broker *broker);
+
+/* Wall clock in ms that never goes back while the broker runs. */
+int64_t broker_now_ms(struct broker *broker);
+
+/* Write "submit tcp://127.0.0.1:5551" … for each socket as it is bound. */
+enum err broker_write_endpoints(const struct broker *broker, const char *path,
+                                struct err_text *why) NODISCARD;
+
+#endif

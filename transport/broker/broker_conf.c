@@ -1,0 +1,205 @@
+/* The keys of broker.yaml. A new key is one row here, one line in deploy/samples/broker.yaml. */
+#include "broker_conf.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct conf_name level_names[] = {
+    {"error", LOG_LEVEL_ERROR},
+    {"warn", LOG_LEVEL_WARN},
+    {"info", LOG_LEVEL_INFO},
+    {"debug", LOG_LEVEL_DEBUG},
+    {NULL, 0},
+};
+
+#define AT(field) offsetof(struct broker_conf, field)
+
+const struct conf_row broker_conf_rows[] = {
+    {.key = "listen.submit",
+     .kind = CONF_TEXT,
+     .offset = AT(submit),
+     .default_text = "tcp://127.0.0.1:5551",
+     .max = 255,
+     .doc = "endpoint that producers connect to"},
+    {.key = "listen.work",
+     .kind = CONF_TEXT,
+     .offset = AT(work),
+     .default_text = "tcp://127.0.0.1:5552",
+     .max = 255,
+     .doc = "endpoint that workers connect to"},
+    {.key = "listen.status",
+     .kind = CONF_TEXT,
+     .offset = AT(status),
+     .default_text = "tcp://127.0.0.1:5553",
+     .max = 255,
+     .doc = "endpoint that status events are published on"},
+    {.key = "listen.admin",
+     .kind = CONF_TEXT,
+     .offset = AT(admin),
+     .default_text = "tcp://127.0.0.1:5554",
+     .max = 255,
+     .doc = "endpoint that operators connect to"},
+    {.key = "store.folder",
+     .kind = CONF_TEXT,
+     .offset = AT(data_folder),
+     .default_text = "/var/lib/trackpro-notify",
+     .min = 1,
+     .max = 4000,
+     .doc = "folder of the store; on a local disk, made when missing"},
+    {.key = "store.reserve",
+     .kind = CONF_SIZE,
+     .offset = AT(reserve_bytes),
+     .default_text = "256MiB",
+     .min = 0,
+     .max = UINT64_C(1) << 50,
+     .doc = "accept nothing while less than this is free on the disk"},
+    {.key = "profiles",
+     .kind = CONF_TEXT,
+     .offset = AT(profiles_file),
+     .default_text = "",
+     .max = 4000,
+     .doc = "file with the mailing profiles; empty = none"},
+    {.key = "plain_producer",
+     .kind = CONF_TEXT,
+     .offset = AT(plain_producer),
+     .default_text = "local",
+     .min = 1,
+     .max = 64,
+     .doc = "name of the producers that connect without a key"},
+    {.key = "worker.beat",
+     .kind = CONF_DURATION,
+     .offset = AT(beat_ms),
+     .default_text = "1s",
+     .min = 50,
+     .max = 60000,
+     .doc = "time between heartbeats"},
+    {.key = "worker.liveness",
+     .kind = CONF_DURATION,
+     .offset = AT(liveness_ms),
+     .default_text = "5s",
+     .min = 200,
+     .max = 600000,
+     .doc = "a worker that is silent for so long is lost"},
+    {.key = "lease.time",
+     .kind = CONF_DURATION,
+     .offset = AT(lease_ms),
+     .default_text = "60s",
+     .min = 1000,
+     .max = 3600000,
+     .doc = "how long a lease holds without a sign of its worker"},
+    {.key = "lease.grace",
+     .kind = CONF_DURATION,
+     .offset = AT(permit_grace_ms),
+     .default_text = "30s",
+     .min = 100,
+     .max = 3600000,
+     .doc = "how long a lost worker may come back and report what it was permitted to send"},
+    {.key = "retry.delays",
+     .kind = CONF_TEXTS,
+     .offset = AT(retry),
+     .doc =
+         "delays between attempts; the last one repeats; default 1, 2, 5, 10, 20, 30 min, 1 h"},
+    {.key = "retry.max_age",
+     .kind = CONF_DURATION,
+     .offset = AT(retry_max_age_ms),
+     .default_text = "48h",
+     .min = 1000,
+     .max = UINT32_MAX,
+     .doc = "age at which a request that could not be delivered fails"},
+    {.key = "window.requests",
+     .kind = CONF_UINT,
+     .offset = AT(window_requests),
+     .default_text = "2000",
+     .min = 1,
+     .max = 100000,
+     .doc = "due requests of one lane kept in memory"},
+    {.key = "window.bytes",
+     .kind = CONF_SIZE,
+     .offset = AT(window_bytes),
+     .default_text = "32MiB",
+     .min = 65536,
+     .max = UINT64_C(1) << 40,
+     .doc = "bytes of due requests kept in memory"},
+    {.key = "log.level",
+     .kind = CONF_ENUM,
+     .offset = AT(log_level),
+     .default_text = "info",
+     .names = level_names,
+     .doc = "error, warn, info or debug"},
+    {.key = NULL},
+};
+
+static const uint32_t default_retry_min[] = {1, 2, 5, 10, 20, 30, 60};
+
+/* "90s", "250ms", "2min", "1h": as CONF_DURATION, for the items of a list. */
+static enum err parse_delay(const char *text, uint32_t *out)
+{
+    static const struct {
+        const char *unit;
+        uint32_t ms;
+    } units[] = {{"ms", 1}, {"s", 1000}, {"min", 60000}, {"h", 3600000}};
+    char *end = NULL;
+    unsigned long value = strtoul(text, &end, 10);
+    if (!isdigit((unsigned char)text[0]) || value > 1000000) {
+        return ERR_INVALID;
+    }
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        if (strcmp(end, units[i].unit) == 0 && value * units[i].ms <= 7ul * 24 * 3600000) {
+            *out = (uint32_t)(value * units[i].ms);
+            return ERR_OK;
+        }
+    }
+    return ERR_INVALID;
+}
+
+static enum err read_retry(const char *path, struct broker_conf *conf, struct buf *errors)
+{
+    const char *name = path != NULL ? path : "broker.yaml";
+    if (conf->retry.count > BROKER_RETRY_STEPS) {
+        buf_add_format(errors, "%s: retry.delays: at most %d entries\n", name,
+                       BROKER_RETRY_STEPS);
+        return ERR_CONFIG;
+    }
+    enum err err = ERR_OK;
+    for (size_t i = 0; i < conf->retry.count; i++) {
+        if (parse_delay(conf->retry.items[i], &conf->retry_ms[i]) != ERR_OK) {
+            buf_add_format(errors,
+                           "%s: retry.delays[%zu]: must be a duration like 30s, 5min or 1h\n",
+                           name, i);
+            err = ERR_CONFIG;
+        }
+    }
+    conf->retry_steps = (uint32_t)conf->retry.count;
+    if (conf->retry_steps == 0) {
+        conf->retry_steps = sizeof default_retry_min / sizeof default_retry_min[0];
+        for (uint32_t i = 0; i < conf->retry_steps; i++) {
+            conf->retry_ms[i] = default_retry_min[i] * 60000;
+        }
+    }
+    return err;
+}
+
+enum err broker_conf_read(const char *path, struct broker_conf *conf, struct buf *errors)
+{
+    *conf = (struct broker_conf){0};
+    enum err err = ERR_OK;
+    conf_defaults(broker_conf_rows, conf);
+    if (path != NULL) {
+        err = conf_read(path, broker_conf_rows, conf, errors);
+    }
+    if (read_retry(path, conf, errors) != ERR_OK) {
+        err = ERR_CONFIG;
+    }
+    if (err == ERR_OK && conf->liveness_ms < 2 * conf->beat_ms) {
+        buf_add_format(errors, "%s: worker.liveness: must be at least twice worker.beat\n",
+                       path != NULL ? path : "broker.yaml");
+        err = ERR_CONFIG;
+    }
+    return err == ERR_OK ? ERR_OK : ERR_CONFIG;
+}
+
+void broker_conf_free(struct broker_conf *conf)
+{
+    conf_free(broker_conf_rows, conf);
+}

@@ -1,0 +1,183 @@
+/* tpn-broker: flags, signals, start, stop. Everything else is in broker.c. */
+#include "broker.h"
+#include "flags.h"
+#include "log.h"
+#include "mem.h"
+#include "signals.h"
+#include "version.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct arguments {
+    char *config;
+    char *profiles;
+    char *data;
+    char *submit;
+    char *work;
+    char *status;
+    char *admin;
+    char *endpoints_file;
+    char *log_level;
+    bool check_config;
+    bool check_store;
+};
+
+#define AT(field) offsetof(struct arguments, field)
+
+static const struct flag_row rows[] = {
+    {"config", FLAG_TEXT, "FILE", AT(config),
+     "read broker.yaml from here; without it the defaults hold"},
+    {"profiles", FLAG_TEXT, "FILE", AT(profiles), "mailing profiles (key profiles)"},
+    {"data", FLAG_TEXT, "DIR", AT(data), "folder of the store (key store.folder)"},
+    {"submit", FLAG_TEXT, "ENDPOINT", AT(submit),
+     "where producers connect (key listen.submit)"},
+    {"work", FLAG_TEXT, "ENDPOINT", AT(work), "where workers connect (key listen.work)"},
+    {"status", FLAG_TEXT, "ENDPOINT", AT(status),
+     "where events are published (key listen.status)"},
+    {"admin", FLAG_TEXT, "ENDPOINT", AT(admin), "where operators connect (key listen.admin)"},
+    {"endpoints-file", FLAG_TEXT, "FILE", AT(endpoints_file),
+     "write the endpoints as bound into this file"},
+    {"log-level", FLAG_TEXT, "LEVEL", AT(log_level),
+     "error, warn, info or debug (key log.level)"},
+    {"check-config", FLAG_SWITCH, NULL, AT(check_config),
+     "check the files, tell every error, and exit"},
+    {"check-store", FLAG_SWITCH, NULL, AT(check_store), "check the store for damage, and exit"},
+    {NULL, FLAG_SWITCH, NULL, 0, NULL},
+};
+
+static const struct flag_program program = {
+    .name = "tpn-broker",
+    .summary = "accepts notification requests, keeps them on disk, leases them to workers",
+    .rows = rows,
+    .notes = "Exit codes: 0 stopped as asked, 1 failed while running, 2 wrong usage or "
+             "configuration.\n"
+             "SIGTERM and SIGINT stop, SIGHUP reads the profiles again.\n",
+};
+
+static void take(char **target, const char *value)
+{
+    if (value != NULL) {
+        free(*target);
+        *target = mem_text(value);
+    }
+}
+
+/* The command line goes over the file. */
+static enum err configure(const struct arguments *arguments, struct broker_conf *conf)
+{
+    struct buf errors;
+    buf_init(&errors, 65536);
+    enum err err = broker_conf_read(arguments->config, conf, &errors);
+    take(&conf->profiles_file, arguments->profiles);
+    take(&conf->data_folder, arguments->data);
+    take(&conf->submit, arguments->submit);
+    take(&conf->work, arguments->work);
+    take(&conf->status, arguments->status);
+    take(&conf->admin, arguments->admin);
+    enum log_level level = (enum log_level)conf->log_level;
+    if (arguments->log_level != NULL &&
+        log_level_parse(arguments->log_level, &level) != ERR_OK) {
+        buf_add_text(&errors, "--log-level: must be error, warn, info or debug\n");
+        err = ERR_CONFIG;
+    }
+    conf->log_level = (int)level;
+    if (arguments->check_config && conf->profiles_file != NULL) {
+        struct profiles *profiles = NULL;
+        if (profiles_read(conf->profiles_file, &profiles, &errors) != ERR_OK) {
+            err = ERR_CONFIG;
+        }
+        profiles_free(&profiles);
+    }
+    (void)fputs(buf_text(&errors), stderr);
+    buf_fini(&errors);
+    return err;
+}
+
+static int check_store(const struct broker_conf *conf)
+{
+    struct store_options options = {.folder = conf->data_folder};
+    struct store *store = NULL;
+    struct err_text why;
+    enum err err = store_sqlite.open(&options, &store, &why);
+    if (err == ERR_OK) {
+        err = store->engine->check(store, &why);
+        store->engine->close(&store);
+    }
+    if (err != ERR_OK) {
+        (void)fprintf(stderr, "tpn-broker: %s\n", why.text);
+        return FLAG_EXIT_FAILED;
+    }
+    (void)printf("the store in %s is sound\n", conf->data_folder);
+    return FLAG_EXIT_OK;
+}
+
+static void on_signal(void *arg, int signal)
+{
+    struct broker *broker = arg;
+    if (signal == SIGHUP) {
+        broker_reload(broker);
+        return;
+    }
+    log_info("stop", "signal=%d", signal);
+    loop_stop(broker->loop);
+}
+
+static int run(const struct arguments *arguments, const struct broker_conf *conf)
+{
+    struct broker broker = {0};
+    struct loop *loop = NULL;
+    struct signals *signals = NULL;
+    struct err_text why = {0};
+    int code = FLAG_EXIT_FAILED;
+    enum err err = loop_new(&loop, &why);
+    if (err == ERR_OK) {
+        err = signals_new(&signals, loop, on_signal, &broker, &why);
+    }
+    if (err == ERR_OK) {
+        err = broker_start(&broker, conf, loop, &why);
+    }
+    if (err == ERR_OK && arguments->endpoints_file != NULL) {
+        err = broker_write_endpoints(&broker, arguments->endpoints_file, &why);
+    }
+    if (err == ERR_OK) {
+        log_info("start", "version=%s", TPN_VERSION_TEXT);
+        err = loop_run(loop, &why);
+        if (err == ERR_OK && ledger_lost(broker.ledger)) {
+            err = err_set(&why, ERR_STORAGE, "the store failed");
+        }
+    }
+    if (err == ERR_OK) {
+        code = FLAG_EXIT_OK;
+    } else {
+        log_error("stop", "error=%s text=\"%s\"", err_name(err), why.text);
+        code = err == ERR_CONFIG ? FLAG_EXIT_USAGE : FLAG_EXIT_FAILED;
+    }
+    broker_stop(&broker);
+    signals_free(&signals);
+    loop_free(&loop);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments arguments = {0};
+    struct broker_conf conf;
+    int code = flag_read(&program, argc, argv, &arguments);
+    if (code != FLAG_GO_ON) {
+        return code;
+    }
+    if (configure(&arguments, &conf) != ERR_OK) {
+        code = FLAG_EXIT_USAGE;
+    } else if (arguments.check_config) {
+        (void)puts("the configuration is good");
+        code = FLAG_EXIT_OK;
+    } else {
+        log_init("tpn-broker", (enum log_level)conf.log_level);
+        code = arguments.check_store ? check_store(&conf) : run(&arguments, &conf);
+    }
+    broker_conf_free(&conf);
+    flag_free(&program, &arguments);
+    return code;
+}

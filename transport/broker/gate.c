@@ -1,0 +1,373 @@
+/* Requests from producers.
+ *
+ * Field rules were checked by the wire before anything was unpacked; here stands what needs more than one field or the
+ * broker's knowledge: addresses, settings, profiles. A producer's name is the name of its key, never a field of the message;
+ * until keys are there all who connect are the one producer that the configuration names. */
+#include "gate.h"
+
+#include "address.h"
+#include "broker.h"
+#include "check.h"
+#include "digest.h"
+#include "inquiry.h"
+#include "log.h"
+#include "mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    MAX_DEPTH_OPS =
+        20000, /* ops that may wait for the disk before producers are told to wait */
+    BUSY_MS = 1000,
+    ID_FIELD = 1, /* NotificationRequest.id */
+    MAX_RECIPIENTS = 3000
+};
+
+void gate_send_error(struct bus *bus, const struct wire_in *in)
+{
+    PB(Error) error = PB_INIT(ERROR);
+    error.verb = (char *)(uintptr_t)wire_verb_name(in->verb);
+    error.field = (char *)(uintptr_t)in->fault.field;
+    error.reason = (char *)(uintptr_t)in->fault.rule;
+    char quoted[LOG_QUOTE_BYTES];
+    log_info("refused", "verb=%s field=%s rule=%s", error.verb, error.field,
+             log_quote(in->fault.rule, quoted));
+    if (bus_send(bus, &in->peer, WIRE_ERROR, &error.base, NULL) != ERR_OK) {
+        log_debug("send", "verb=ERROR result=dropped");
+    }
+}
+
+static void send_receipt(struct broker *broker, const struct wire_peer *peer,
+                         const PB(Receipt) *receipt)
+{
+    /* A producer that does not read its receipts asks again with the same id. */
+    if (bus_send(broker->submit, peer, WIRE_RECEIPT, &receipt->base, NULL) != ERR_OK) {
+        log_debug("send", "verb=RECEIPT request=%s result=dropped", receipt->id);
+    }
+}
+
+static void reject(struct broker *broker, const struct wire_peer *peer, const char *id,
+                   const struct wire_fault *fault)
+{
+    PB(Receipt) receipt = PB_INIT(RECEIPT);
+    char quoted[LOG_QUOTE_BYTES];
+    receipt.id = (char *)(uintptr_t)id;
+    receipt.status = PB_RECEIPT(REJECTED);
+    receipt.field = (char *)(uintptr_t)fault->field;
+    receipt.reason = (char *)(uintptr_t)fault->rule;
+    log_info("rejected", "request=%s field=%s rule=%s", id, fault->field,
+             log_quote(fault->rule, quoted));
+    send_receipt(broker, peer, &receipt);
+}
+
+static void busy(struct broker *broker, const struct wire_peer *peer, const char *id,
+                 const char *reason)
+{
+    PB(Receipt) receipt = PB_INIT(RECEIPT);
+    receipt.id = (char *)(uintptr_t)id;
+    receipt.status = PB_RECEIPT(BUSY);
+    receipt.reason = (char *)(uintptr_t)reason;
+    receipt.retry_after_ms = BUSY_MS;
+    send_receipt(broker, peer, &receipt);
+}
+
+/* ---- rules of more than one field ---- */
+
+static bool refuse(struct wire_fault *fault, const char *rule, const char *path, size_t index)
+{
+    (void)snprintf(fault->rule, sizeof fault->rule, "%.*s", (int)sizeof fault->rule - 1, rule);
+    if (index == SIZE_MAX) {
+        (void)snprintf(fault->field, sizeof fault->field, "%s", path);
+    } else {
+        (void)snprintf(fault->field, sizeof fault->field, "%s[%zu].address", path, index);
+    }
+    return false;
+}
+
+static bool good_mailboxes(PB(Mailbox) *const boxes[], size_t count, const char *path,
+                           struct wire_fault *fault)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct err_text why;
+        char ascii[ADDRESS_MAX_BYTES + 1];
+        bool needs_utf8 = false;
+        if (address_check(boxes[i]->address, &why) != ERR_OK ||
+            address_to_ascii(boxes[i]->address, ascii, &needs_utf8, &why) != ERR_OK) {
+            return refuse(fault, why.text, path, i);
+        }
+    }
+    return true;
+}
+
+static bool good_sender(const PB(Mailbox) *box, const char *path, struct wire_fault *fault)
+{
+    struct err_text why;
+    char ascii[ADDRESS_MAX_BYTES + 1];
+    bool needs_utf8 = false;
+    if (address_check(box->address, &why) != ERR_OK ||
+        address_to_ascii(box->address, ascii, &needs_utf8, &why) != ERR_OK) {
+        return refuse(fault, why.text, path, SIZE_MAX);
+    }
+    return true;
+}
+
+static bool good_message(const PB(Message) *message, struct wire_fault *fault)
+{
+    size_t recipients = message->n_to + message->n_cc + message->n_bcc;
+    if (message->from == NULL) {
+        return refuse(fault, "required", "message.from", SIZE_MAX);
+    }
+    if (recipients == 0) {
+        return refuse(fault, "at least one recipient in to, cc or bcc", "message.to", SIZE_MAX);
+    }
+    if (recipients > MAX_RECIPIENTS) {
+        return refuse(fault, "at most 3000 recipients in to, cc and bcc together", "message.to",
+                      SIZE_MAX);
+    }
+    return good_sender(message->from, "message.from.address", fault) &&
+           (message->sender == NULL ||
+            good_sender(message->sender, "message.sender.address", fault)) &&
+           good_mailboxes(message->reply_to, message->n_reply_to, "message.reply_to", fault) &&
+           good_mailboxes(message->to, message->n_to, "message.to", fault) &&
+           good_mailboxes(message->cc, message->n_cc, "message.cc", fault) &&
+           good_mailboxes(message->bcc, message->n_bcc, "message.bcc", fault);
+}
+
+static bool good_settings(const PB(MailingSettings) *settings, struct wire_fault *fault)
+{
+    struct settings_plan plan;
+    const char *field = "";
+    struct err_text why;
+    if (settings->password[0] != '\0') {
+        return refuse(fault, "no secret travels in a request: name a profile",
+                      "settings.password", SIZE_MAX);
+    }
+    if (settings->ca_file[0] != '\0') {
+        return refuse(fault, "a request names no files of the workers: name a profile",
+                      "settings.ca_file", SIZE_MAX);
+    }
+    if (settings_plan(settings, &plan, &field, &why) != ERR_OK) {
+        (void)snprintf(fault->field, sizeof fault->field, "settings.%s", field);
+        (void)snprintf(fault->rule, sizeof fault->rule, "%.*s", (int)sizeof fault->rule - 1,
+                       why.text);
+        return false;
+    }
+    return true;
+}
+
+static bool good_request(const struct broker *broker, const PB(NotificationRequest) *request,
+                         int64_t now_ms, struct wire_fault *fault)
+{
+    if (request->message == NULL) {
+        return refuse(fault, "required", "message", SIZE_MAX);
+    }
+    if ((request->profile[0] == '\0') == (request->settings == NULL)) {
+        return refuse(fault, "either a profile or settings, not both", "profile", SIZE_MAX);
+    }
+    if (request->profile[0] != '\0' &&
+        profiles_find(broker->profiles, request->profile) == NULL) {
+        return refuse(fault, "no such profile", "profile", SIZE_MAX);
+    }
+    if (request->settings != NULL && !good_settings(request->settings, fault)) {
+        return false;
+    }
+    if (request->expire_at_ms != 0 && request->expire_at_ms <= now_ms) {
+        return refuse(fault, "lies in the past", "expire_at_ms", SIZE_MAX);
+    }
+    if (request->expire_at_ms != 0 && request->not_before_ms >= request->expire_at_ms) {
+        return refuse(fault, "must be before expire_at_ms", "not_before_ms", SIZE_MAX);
+    }
+    return good_message(request->message, fault);
+}
+
+/* ---- accepting ---- */
+
+struct submission {
+    struct broker *broker;
+    struct wire_peer peer;
+    struct request *request;
+};
+
+static void answer(struct submission *submission, const struct ledger_op *op)
+{
+    PB(Receipt) receipt = PB_INIT(RECEIPT);
+    const struct store_row *row = &op->store.accept.row;
+    receipt.id = submission->request->id;
+    receipt.accepted_at_ms = row->accepted_at_ms;
+    receipt.state = (int)row->state;
+    switch (op->store.result) {
+    case STORE_DONE:
+        receipt.status = PB_RECEIPT(ACCEPTED);
+        break;
+    case STORE_DUPLICATE:
+        receipt.status = PB_RECEIPT(DUPLICATE);
+        break;
+    case STORE_CONFLICT: {
+        struct wire_fault fault = {"id", "is already used for a request with other content"};
+        reject(submission->broker, &submission->peer, receipt.id, &fault);
+        return;
+    }
+    default:
+        busy(submission->broker, &submission->peer, receipt.id, op->store.why.text);
+        return;
+    }
+    send_receipt(submission->broker, &submission->peer, &receipt);
+}
+
+static void accepted(void *arg, struct ledger_op *op)
+{
+    struct submission *submission = arg;
+    struct request *request = submission->request;
+    answer(submission, op);
+    if (op->store.result == STORE_DONE) {
+        request->pk = op->store.accept.row.pk;
+        schedule_accepted(&submission->broker->schedule, request);
+    } else {
+        request_free(&request);
+    }
+    free(submission);
+}
+
+/* Every recipient, pending: what the row holds until there is a result. */
+static uint8_t *pending_list(const PB(Message) *message, size_t count, size_t *len)
+{
+    PB(RequestStatus) list = PB_INIT(REQUEST_STATUS);
+    PB(RecipientResult) *items = mem_zero(count, sizeof *items);
+    PB(RecipientResult) **pointers = mem_zero(count, sizeof *pointers);
+    for (size_t i = 0; i < count; i++) {
+        PB(RecipientResult) init = PB_INIT(RECIPIENT_RESULT);
+        PB(Mailbox) *box = i < message->n_to ? message->to[i]
+                           : i < message->n_to + message->n_cc
+                               ? message->cc[i - message->n_to]
+                               : message->bcc[i - message->n_to - message->n_cc];
+        items[i] = init;
+        items[i].address = box->address;
+        pointers[i] = &items[i];
+    }
+    list.recipients = pointers;
+    list.n_recipients = count;
+    uint8_t *packed = mem_zero(1, protobuf_c_message_get_packed_size(&list.base) + 1);
+    *len = protobuf_c_message_pack(&list.base, packed);
+    free(pointers);
+    free(items);
+    return packed;
+}
+
+static struct request *new_request(struct broker *broker, const PB(NotificationRequest) *parsed,
+                                   struct wire_in *in, int64_t now_ms)
+{
+    const PB(Message) *message = parsed->message;
+    struct store_lane key = {.priority = parsed->priority != 0 ? (int)parsed->priority
+                                                               : (int)PB_PRIORITY(NORMAL)};
+    (void)snprintf(key.profile, sizeof key.profile, "%s", parsed->profile);
+    (void)snprintf(key.producer, sizeof key.producer, "%s", broker->conf->plain_producer);
+    struct request *request = mem_zero(1, sizeof *request);
+    request->lane = schedule_lane(&broker->schedule, &key);
+    request->id = mem_text(parsed->id);
+    request->state = STATE_ACCEPTED;
+    request->visible_at_ms = parsed->not_before_ms > now_ms ? parsed->not_before_ms : now_ms;
+    request->expire_at_ms = parsed->expire_at_ms;
+    request->accepted_at_ms = now_ms;
+    request->route = -1;
+    request->recipients = (uint32_t)(message->n_to + message->n_cc + message->n_bcc);
+    request->results = pending_list(message, request->recipients, &request->results_len);
+    request->body = in->raw;
+    in->raw = NULL; /* taken out of the message */
+    return request;
+}
+
+static void fill_row(struct store_row *row, const struct request *request)
+{
+    (void)snprintf(row->producer, sizeof row->producer, "%s", request->lane->key.producer);
+    (void)snprintf(row->id, sizeof row->id, "%s", request->id);
+    (void)snprintf(row->profile, sizeof row->profile, "%s", request->lane->key.profile);
+    row->state = STATE_ACCEPTED;
+    row->priority = request->lane->key.priority;
+    row->visible_at_ms = request->visible_at_ms;
+    row->expire_at_ms = request->expire_at_ms;
+    row->accepted_at_ms = request->accepted_at_ms;
+    row->changed_at_ms = request->accepted_at_ms;
+    row->recipients = request->recipients;
+}
+
+static void accept(struct broker *broker, const PB(NotificationRequest) *parsed,
+                   struct wire_in *in, int64_t now_ms)
+{
+    struct submission *submission = mem_zero(1, sizeof *submission);
+    submission->broker = broker;
+    submission->peer = in->peer;
+    struct request *request = new_request(broker, parsed, in, now_ms);
+    submission->request = request;
+
+    struct ledger_op *op = ledger_op_new(STORE_ACCEPT, accepted, submission);
+    fill_row(&op->store.accept.row, request);
+    op->store.accept.body = wire_blob_data(request->body);
+    op->store.accept.body_len = wire_blob_len(request->body);
+    digest_sha256(op->store.accept.body, op->store.accept.body_len, op->store.accept.digest);
+    op->store.accept.results = request->results;
+    op->store.accept.results_len = request->results_len;
+
+    PB(StatusEvent) event = PB_INIT(STATUS_EVENT);
+    char topic[WIRE_TOPIC_BYTES];
+    event.request_id = request->id;
+    event.producer = request->lane->key.producer;
+    event.profile = request->lane->key.profile;
+    event.state = PB_STATE(ACCEPTED);
+    event.at_ms = now_ms;
+    ledger_op_event(op, &event.base,
+                    wire_topic(event.producer, state_name(STATE_ACCEPTED), request->id, topic));
+    ledger_add(broker->ledger, op);
+}
+
+static void submit(struct broker *broker, struct wire_in *in)
+{
+    const PB(NotificationRequest) *parsed = (const PB(NotificationRequest) *)in->body;
+    int64_t now_ms = broker_now_ms(broker);
+    const char *why = NULL;
+    if (!good_request(broker, parsed, now_ms, &in->fault)) {
+        reject(broker, &in->peer, parsed->id, &in->fault);
+    } else if (broker->draining) {
+        busy(broker, &in->peer, parsed->id, "the broker is going down");
+    } else if (!ledger_healthy(broker->ledger, &why)) {
+        busy(broker, &in->peer, parsed->id, why);
+    } else if (ledger_depth(broker->ledger) > MAX_DEPTH_OPS) {
+        busy(broker, &in->peer, parsed->id, "too many requests wait for the disk");
+    } else {
+        accept(broker, parsed, in, now_ms);
+    }
+}
+
+static void reject_unread(struct broker *broker, const struct wire_in *in)
+{
+    char id[STORE_ID_BYTES];
+    check_find_text(wire_blob_data(in->raw), wire_blob_len(in->raw), ID_FIELD, id, sizeof id);
+    reject(broker, &in->peer, id, &in->fault);
+}
+
+void gate_message(void *arg, struct bus *bus, enum err err, struct wire_in *in)
+{
+    struct broker *broker = arg;
+    if (err != ERR_OK) {
+        if (in->verb == WIRE_SUBMIT && in->raw != NULL && err != ERR_PROTO) {
+            reject_unread(broker, in);
+        } else {
+            gate_send_error(bus, in);
+        }
+        return;
+    }
+    switch (in->verb) {
+    case WIRE_SUBMIT:
+        submit(broker, in);
+        break;
+    case WIRE_QUERY:
+        inquiry_query(broker, bus, in);
+        break;
+    default:
+        (void)snprintf(in->fault.rule, sizeof in->fault.rule,
+                       "this verb is not for this socket");
+        gate_send_error(bus, in);
+        break;
+    }
+}

@@ -1,0 +1,16 @@
+/* The gate: what comes in at the submit socket. Parse, authorise, dedupe, accept; and queries.
+ *
+ * SUBMIT is answered by one RECEIPT: `accepted` or `duplicate` only after the commit, `rejected` with the field's path and
+ * the rule, `busy` with a time to wait. QUERY is answered by STATE. Whatever cannot be read is answered by ERROR. */
+#ifndef TPN_GATE_H
+#define TPN_GATE_H
+
+#include "bus.h"
+
+/* bus_message_fn of the submit socket; arg is the broker. */
+void gate_message(void *arg, struct bus *bus, enum err err, struct wire_in *in);
+
+/* ERROR to a peer whose message could not be used; for every socket. */
+void gate_send_error(struct bus *bus, const struct wire_in *in);
+
+#endif

@@ -1,0 +1,15 @@
+/* Questions about requests, answered from the store: QUERY of a producer, QUEUE_LS, QUEUE_SHOW and STATS of an operator. */
+#ifndef TPN_INQUIRY_H
+#define TPN_INQUIRY_H
+
+#include "bus.h"
+
+struct broker;
+
+/* QUERY: the requests of this producer, in the order asked for, unknown ones with STATE_UNSPECIFIED; answered by STATE. */
+void inquiry_query(struct broker *broker, struct bus *bus, const struct wire_in *in);
+
+/* bus_message_fn of the admin socket; arg is the broker. */
+void inquiry_admin(void *arg, struct bus *bus, enum err err, struct wire_in *in);
+
+#endif

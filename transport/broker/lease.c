@@ -1,0 +1,427 @@
+/* Leases and permits.
+ *
+ * Design notes: a LEASED request is not waited for on disk before its JOB leaves; if broker and worker both die, it was
+ * not permitted, so nothing was sent. A permit is told only after its commit: from there on the mail may have been sent, and
+ * the disk says so. A request under settlement stays in the table until its commit, so a repeated RESULT finds it. */
+#include "lease.h"
+
+#include "broker.h"
+#include "clock.h"
+#include "log.h"
+#include "mem.h"
+#include "settle.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void lease_init(struct broker *broker)
+{
+    struct leases *leases = &broker->leases;
+    *leases = (struct leases){.next = ledger_epoch(broker->ledger) << STORE_SEQUENCE_BITS};
+    TAILQ_INIT(&leases->orphans);
+}
+
+static void free_request(void *arg, void *value)
+{
+    (void)arg;
+    struct request *request = value;
+    request_free(&request);
+}
+
+void lease_fini(struct broker *broker)
+{
+    map_each(broker->leases.by_lease, free_request, NULL);
+    map_clear(&broker->leases.by_lease);
+    TAILQ_INIT(&broker->leases.orphans);
+}
+
+struct request *lease_find(const struct broker *broker, uint64_t lease)
+{
+    return map_get_u64(broker->leases.by_lease, lease);
+}
+
+/* ---- giving ---- */
+
+/* Route and folder of inline settings, read once from the request itself. */
+static void read_route(struct request *request)
+{
+    request->route = SETTINGS_ROUTE_COUNT;
+    PB(NotificationRequest) *parsed = PB_UNPACK(
+        notification_request, wire_blob_len(request->body), wire_blob_data(request->body));
+    struct settings_plan plan;
+    const char *field = NULL;
+    if (parsed != NULL && parsed->settings != NULL &&
+        settings_plan(parsed->settings, &plan, &field, NULL) == ERR_OK) {
+        request->route = (int)plan.route;
+        request->folder = mem_text(plan.folder);
+    }
+    if (parsed != NULL) {
+        trackpro__notify__v1__notification_request__free_unpacked(parsed, NULL);
+    }
+}
+
+enum lease_place lease_place(struct broker *broker, const struct request *request,
+                             struct worker **worker)
+{
+    int route = SETTINGS_ROUTE_COUNT;
+    const char *folder = "";
+    if (request->lane->key.profile[0] != '\0') {
+        const struct profile *profile =
+            profiles_find(broker->profiles, request->lane->key.profile);
+        if (profile == NULL) {
+            return LEASE_WAIT; /* taken out of the file: its mail waits for it to come back */
+        }
+        route = (int)profile->plan.route;
+        folder = profile->plan.folder;
+    } else {
+        if (request->route < 0) {
+            read_route((
+                struct request *)(uintptr_t)request); /* only fills in what was not looked at */
+        }
+        route = request->route;
+        folder = request->folder != NULL ? request->folder : "";
+    }
+    if (request->look_only && route != SETTINGS_PICKUP) {
+        return LEASE_NO_LOOKING;
+    }
+    if (!request->look_only && request->expire_at_ms != 0 &&
+        broker_now_ms(broker) >= request->expire_at_ms) {
+        return LEASE_TOO_LATE;
+    }
+    *worker = roster_pick(&broker->roster, (enum settings_route)route, folder);
+    return *worker != NULL ? LEASE_TO_WORKER : LEASE_WAIT;
+}
+
+/* Which recipients the job is for. None = all: the usual case needs no list. */
+static size_t job_recipients(const struct request *request, uint32_t **indices, bool *duplicate)
+{
+    *indices = NULL;
+    *duplicate = false;
+    if (!request->touched) {
+        return 0;
+    }
+    PB(RequestStatus) *list = request_results(request);
+    uint32_t *out = mem_zero(request->recipients, sizeof *out);
+    size_t count = 0;
+    for (uint32_t i = 0; i < request->recipients; i++) {
+        const PB(RecipientResult) *one = list->recipients[i];
+        int outcome = (int)one->outcome;
+        if (outcome == PB_OUTCOME(PENDING) || outcome == PB_OUTCOME(DEFERRED) ||
+            outcome == PB_OUTCOME(PERMITTED)) {
+            out[count++] = i;
+        }
+        /* PENDING with a phase: an attempt whose end is not known, to be sent again and marked. */
+        *duplicate = *duplicate ||
+                     (outcome == PB_OUTCOME(PENDING) && one->phase != PB_PHASE(UNSPECIFIED));
+    }
+    trackpro__notify__v1__request_status__free_unpacked(list, NULL);
+    *indices = out;
+    return count;
+}
+
+/* The worker needs the profile's settings before the first job that names them. */
+static enum err give_profile(struct broker *broker, const struct profile *profile,
+                             struct worker *worker)
+{
+    if (map_get_u64(worker->profiles, profile->wire.version) != NULL) {
+        return ERR_OK;
+    }
+    enum err err =
+        bus_send(broker->work, &worker->peer, WIRE_PROFILE, &profile->wire.base, NULL);
+    if (err == ERR_OK) {
+        (void)map_put_u64(&worker->profiles, profile->wire.version, worker);
+    }
+    return err;
+}
+
+static enum err send_job(struct broker *broker, const struct request *request,
+                         struct worker *worker)
+{
+    PB(Job) job = PB_INIT(JOB);
+    const struct profile *profile = profiles_find(broker->profiles, request->lane->key.profile);
+    if (profile != NULL) {
+        enum err err = give_profile(broker, profile, worker);
+        if (err != ERR_OK) {
+            return err;
+        }
+        job.profile_version = profile->wire.version;
+    }
+    bool duplicate = false;
+    job.lease = request->lease;
+    job.producer = request->lane->key.producer;
+    job.attempt = request->attempt + 1;
+    job.accepted_at_ms = request->accepted_at_ms;
+    job.deadline_ms = broker_now_ms(broker) + broker->conf->lease_ms;
+    job.n_recipients = job_recipients(request, &job.recipients, &duplicate);
+    job.possible_duplicate = duplicate;
+    job.look_only = request->look_only;
+    job.earlier_lease = request->earlier_lease;
+    enum err err = bus_send(broker->work, &worker->peer, WIRE_JOB, &job.base, request->body);
+    free(job.recipients);
+    return err;
+}
+
+void lease_give(struct broker *broker, struct request *request, struct worker *worker)
+{
+    request->lease = ++broker->leases.next;
+    request->lease_deadline_ms = clock_mono_ms() + (int64_t)broker->conf->lease_ms;
+    request->worker = worker;
+    request->attempt_counted = false;
+    request->last_part_seen = false;
+    (void)snprintf(request->worker_name, sizeof request->worker_name, "%s", worker->name);
+    (void)map_put_u64(&broker->leases.by_lease, request->lease, request);
+    TAILQ_INSERT_TAIL(&worker->leased, request, link);
+    worker->leased_count++;
+    worker->credit--;
+    struct request_change change = {
+        .to = request->look_only ? STATE_PERMITTED : STATE_LEASED,
+        .reason = request->look_only ? "looking for an earlier attempt" : NULL,
+    };
+    request_move(request, broker->ledger, broker_now_ms(broker), &change);
+    if (send_job(broker, request, worker) != ERR_OK) {
+        worker->gone = true;
+        worker->leaving = true;
+    } else {
+        wire_blob_free(&request->body); /* the store has it, should it be needed again */
+    }
+}
+
+void lease_end(struct broker *broker, struct request *request)
+{
+    (void)map_take_u64(&broker->leases.by_lease, request->lease);
+    if (request->worker != NULL) {
+        TAILQ_REMOVE(&request->worker->leased, request, link);
+        request->worker->leased_count--;
+        request->worker = NULL;
+    } else if (!request->settling) {
+        TAILQ_REMOVE(&broker->leases.orphans, request, link);
+    }
+}
+
+/* ---- not known ---- */
+
+void lease_unknown(struct broker *broker, struct request *request)
+{
+    request->look_only = false;
+    request->settling = true; /* stands in no list */
+    settle_undecided(broker, request, PB_OUTCOME(UNKNOWN),
+                     "the worker was lost after its permit: it may have been sent");
+}
+
+/* ---- permits ---- */
+
+static void granted(void *arg, struct ledger_op *op)
+{
+    (void)arg;
+    struct request *request = op->arg2;
+    if (request->worker != NULL && request->lease == op->store.move.lease &&
+        op->store.result == STORE_DONE) {
+        part_list_add(&request->worker->granted, request->lease, (uint32_t)op->number);
+    }
+}
+
+/* Mark which recipients of a split request may now be sent; the others of the lease were not permitted. */
+static void permit_part(struct broker *broker, struct request *request, const PB(Part) *part,
+                        struct request_change *change)
+{
+    PB(RequestStatus) *list = request_results(request);
+    for (size_t i = 0; i < part->n_recipients; i++) {
+        if (part->recipients[i] < request->recipients) {
+            list->recipients[part->recipients[i]]->outcome = PB_OUTCOME(PERMITTED);
+        }
+    }
+    change->results = list->recipients;
+    request_move(request, broker->ledger, broker_now_ms(broker), change);
+    trackpro__notify__v1__request_status__free_unpacked(list, NULL);
+}
+
+static void ask_one(struct broker *broker, struct worker *worker, const PB(Part) *part)
+{
+    struct request *request = lease_find(broker, part->lease);
+    bool good = request != NULL && request->worker == worker && !request->settling &&
+                !request->look_only &&
+                (request->state == STATE_LEASED || request->state == STATE_PERMITTED);
+    if (!good) {
+        part_list_add(&worker->denied, part->lease, part->part);
+        return;
+    }
+    if (!request->attempt_counted) {
+        request->attempt++;
+        request->attempt_counted = true;
+    }
+    struct request_change change = {
+        .to = STATE_PERMITTED, .done = granted, .arg = broker, .number = part->part};
+    if (part->n_recipients > 0) {
+        permit_part(broker, request, part, &change);
+    } else {
+        request_move(request, broker->ledger, broker_now_ms(broker), &change);
+    }
+}
+
+void lease_ask(struct broker *broker, struct worker *worker, const PB(PermitAsk) *ask)
+{
+    for (size_t i = 0; i < ask->n_parts; i++) {
+        ask_one(broker, worker, ask->parts[i]);
+    }
+}
+
+void lease_extend(struct broker *broker, struct worker *worker, const uint64_t leases[],
+                  size_t count)
+{
+    int64_t deadline_ms = clock_mono_ms() + (int64_t)broker->conf->lease_ms;
+    for (size_t i = 0; i < count; i++) {
+        struct request *request = lease_find(broker, leases[i]);
+        if (request == NULL || request->settling ||
+            (request->worker != NULL && request->worker != worker)) {
+            continue;
+        }
+        if (request->worker == NULL) { /* an orphan whose worker came back */
+            TAILQ_REMOVE(&broker->leases.orphans, request, link);
+            TAILQ_INSERT_TAIL(&worker->leased, request, link);
+            worker->leased_count++;
+            request->worker = worker;
+        }
+        request->lease_deadline_ms = deadline_ms;
+    }
+}
+
+/* ---- losses ---- */
+
+static void orphan(struct broker *broker, struct request *request)
+{
+    if (request->worker != NULL) {
+        TAILQ_REMOVE(&request->worker->leased, request, link);
+        request->worker->leased_count--;
+        request->worker = NULL;
+    }
+    request->lease_deadline_ms = clock_mono_ms() + broker->conf->permit_grace_ms;
+    TAILQ_INSERT_TAIL(&broker->leases.orphans, request, link);
+}
+
+static void return_to_lane(struct broker *broker, struct request *request, const char *reason)
+{
+    request->losses++;
+    struct request_change change = {.to = STATE_ACCEPTED, .reason = reason};
+    request_move(request, broker->ledger, broker_now_ms(broker), &change);
+    lease_end(broker, request);
+    schedule_returned(&broker->schedule, request);
+}
+
+static void lose(struct broker *broker, struct request *request, const char *reason)
+{
+    if (request->settling) { /* its result is known; only nobody hears the acknowledgement */
+        TAILQ_REMOVE(&request->worker->leased, request, link);
+        request->worker->leased_count--;
+        request->worker = NULL;
+    } else if (request->state == STATE_LEASED) {
+        return_to_lane(broker, request, reason);
+    } else {
+        orphan(broker, request);
+    }
+}
+
+void lease_lost_worker(struct broker *broker, struct worker *worker, const char *reason)
+{
+    log_warn("worker", "name=%s result=lost reason=\"%s\" leases=%u", worker->name, reason,
+             worker->leased_count);
+    struct request *request = NULL;
+    while ((request = TAILQ_FIRST(&worker->leased)) != NULL) {
+        lose(broker, request, reason);
+    }
+    roster_remove(&broker->roster, &worker);
+}
+
+void lease_bury(struct broker *broker)
+{
+    struct worker *next = NULL;
+    for (struct worker *worker = TAILQ_FIRST(&broker->roster.workers); worker != NULL;
+         worker = next) {
+        next = TAILQ_NEXT(worker, link);
+        if (worker->gone) {
+            lease_lost_worker(broker, worker, "could not be reached");
+        }
+    }
+}
+
+/* The grace is over. A folder can be looked into; nothing else can. */
+static void resolve(struct broker *broker, struct request *request)
+{
+    lease_end(broker, request);
+    request->earlier_lease = request->lease;
+    request->look_only = true;
+    log_warn("lease", "request=%s lease=%llu result=unresolved", request->id,
+             (unsigned long long)request->lease);
+    schedule_returned(&broker->schedule, request);
+}
+
+static void check_deadlines(struct broker *broker, struct worker *worker, int64_t now_ms)
+{
+    struct request *next = NULL;
+    for (struct request *request = TAILQ_FIRST(&worker->leased); request != NULL;
+         request = next) {
+        next = TAILQ_NEXT(request, link);
+        if (!request->settling && request->lease_deadline_ms <= now_ms) {
+            lose(broker, request, "the lease ran out");
+        }
+    }
+}
+
+void lease_tick(struct broker *broker)
+{
+    int64_t now_ms = clock_mono_ms();
+    struct worker *worker = NULL;
+    TAILQ_FOREACH(worker, &broker->roster.workers, link)
+    {
+        check_deadlines(broker, worker, now_ms);
+    }
+    struct request *next = NULL;
+    for (struct request *request = TAILQ_FIRST(&broker->leases.orphans); request != NULL;
+         request = next) {
+        next = TAILQ_NEXT(request, link);
+        if (request->lease_deadline_ms <= now_ms) {
+            resolve(broker, request);
+        }
+    }
+}
+
+/* ---- after a start ---- */
+
+static void recover_one(struct broker *broker, struct store_row *row)
+{
+    struct store_lane key = {.priority = row->priority};
+    memcpy(key.profile, row->profile, sizeof key.profile);
+    memcpy(key.producer, row->producer, sizeof key.producer);
+    struct request *request = request_of_row(row, schedule_lane(&broker->schedule, &key));
+    if (request->state == STATE_LEASED) {
+        struct request_change change = {.to = STATE_ACCEPTED,
+                                        .reason = "the broker started again"};
+        request_move(request, broker->ledger, broker_now_ms(broker), &change);
+        request_free(&request); /* read again with its lane */
+        return;
+    }
+    request->attempt_counted = true;
+    (void)map_put_u64(&broker->leases.by_lease, request->lease, request);
+    orphan(broker, request);
+}
+
+static void live_came(void *arg, struct ledger_op *op)
+{
+    struct broker *broker = arg;
+    if (op->store.result != STORE_DONE) {
+        lease_recover(broker);
+        return;
+    }
+    for (size_t i = 0; i < op->store.live.count; i++) {
+        recover_one(broker, &op->store.live.rows[i]);
+    }
+    if (op->store.live.count > 0) {
+        log_info("recover", "under-way=%zu", op->store.live.count);
+    }
+    schedule_read_lanes(&broker->schedule);
+}
+
+void lease_recover(struct broker *broker)
+{
+    ledger_add(broker->ledger, ledger_op_new(STORE_LIVE, live_came, broker));
+}

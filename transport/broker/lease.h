@@ -1,0 +1,74 @@
+/* Leases: a request goes to a worker, its permit is granted once, its result settles it.
+ *
+ *   give ─► LEASED ─► ask ─► PERMITTED ─► result ─► settled
+ *             │                  │
+ *        worker lost        worker lost: wait for it (grace), then
+ *             ▼                  ├─ pickup: another worker looks into the folder
+ *          ACCEPTED              └─ else: UNKNOWN
+ *
+ * The lease number rises with every lease, also over restarts (store epoch << 40 | counter): it fences off a worker that
+ * lost its lease without knowing. */
+#ifndef TPN_LEASE_H
+#define TPN_LEASE_H
+
+#include "map.h"
+#include "pb.h"
+#include "request.h"
+#include "roster.h"
+
+#include <stddef.h>
+
+struct broker;
+
+struct leases {
+    struct map *by_lease;
+    struct request_list orphans; /* PERMITTED, worker gone; lease_deadline_ms = end of grace */
+    uint64_t next;
+};
+
+enum lease_place {
+    LEASE_WAIT, /* nobody can take it now */
+    LEASE_TO_WORKER,
+    LEASE_TOO_LATE,  /* its expire_at_ms has passed */
+    LEASE_NO_LOOKING /* nobody can find out what became of its earlier attempt */
+};
+
+void lease_init(struct broker *broker);
+void lease_fini(struct broker *broker);
+
+/* Where can this request go now? With LEASE_TO_WORKER *worker is set. */
+enum lease_place lease_place(struct broker *broker, const struct request *request,
+                             struct worker **worker);
+
+/* Lease it and send the JOB. The leases own the request from here. */
+void lease_give(struct broker *broker, struct request *request, struct worker *worker);
+
+/* What became of its earlier attempt cannot be found out: its permitted recipients are UNKNOWN. */
+void lease_unknown(struct broker *broker, struct request *request);
+
+/* PERMIT? of a worker: each part is granted after its commit, or denied at once. */
+void lease_ask(struct broker *broker, struct worker *worker, const PB(PermitAsk) *ask);
+
+/* The lease is over: out of the table and out of its worker's list. */
+void lease_end(struct broker *broker, struct request *request);
+
+/* EXTEND, and the leases that a READY lists: the worker still has them. */
+void lease_extend(struct broker *broker, struct worker *worker, const uint64_t leases[],
+                  size_t count);
+
+/* A worker is gone: what it held goes back or waits for it. It leaves the roster. */
+void lease_lost_worker(struct broker *broker, struct worker *worker, const char *reason);
+
+/* At the end of a loop turn: workers that could not be reached during it. */
+void lease_bury(struct broker *broker);
+
+/* Once a heartbeat: leases that ran out, orphans whose grace is over. */
+void lease_tick(struct broker *broker);
+
+/* Leased or permitted under that number; null = no such lease (any more). */
+struct request *lease_find(const struct broker *broker, uint64_t lease);
+
+/* After the store was opened: take up what was LEASED or PERMITTED. */
+void lease_recover(struct broker *broker);
+
+#endif

@@ -1,0 +1,284 @@
+/* Batches to the store thread and events to the status topic.
+ *
+ * An event is published only here, and only after the commit that made it true. Its epoch and sequence are given by
+ * the store at that commit and appended to the packed event: two fields behind a protobuf message are the same message
+ * with these fields set (protobuf.dev/programming-guides/encoding, "Last One Wins").
+ *
+ * Design notes: one batch at a time is what keeps a failed commit simple. Nothing behind it has reached the store, so its
+ * moves can be tried again in the order they were made. A commit whose outcome is not known even to the engine ends
+ * the program: what is true then stands on the disk, and a new start reads it. */
+#include "ledger.h"
+
+#include "log.h"
+#include "mem.h"
+#include "pb.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    NUMBER_BYTES = 24,  /* two fields: tag and varint each */
+    RETRY_MS = 500,     /* until a failed commit is tried again */
+    TAG_EPOCH = 1 << 3, /* StatusEvent.epoch, varint */
+    TAG_SEQUENCE = 2 << 3
+};
+
+TAILQ_HEAD(op_queue, ledger_op);
+
+struct ledger {
+    struct store_thread *thread;
+    struct bus *status;
+    struct op_queue waiting;
+    size_t waiting_count;
+    struct op_queue out; /* of the batch that is on its way, in order */
+    struct store_batch batch;
+    bool busy; /* the batch is on its way */
+    bool healthy;
+    bool
+        lost; /* what the disk holds is not known: nothing more is acknowledged, the program ends */
+    struct err_text why;
+    struct loop *loop;
+    struct loop_timer retry;
+    uint64_t epoch;
+    uint64_t sequence;
+};
+
+struct ledger_op *ledger_op_new(enum store_kind kind, ledger_fn *done, void *arg)
+{
+    struct ledger_op *op = mem_zero(1, sizeof *op);
+    op->store.kind = kind;
+    op->done = done;
+    op->arg = arg;
+    return op;
+}
+
+void ledger_op_free(struct ledger_op **op_p)
+{
+    struct ledger_op *op = *op_p;
+    if (op != NULL) {
+        store_op_fini(&op->store);
+        free(op->event);
+        free(op->results);
+        free(op->topic);
+        free(op->texts);
+        free(op);
+        *op_p = NULL;
+    }
+}
+
+void ledger_op_event(struct ledger_op *op, const ProtobufCMessage *event, const char *topic)
+{
+    size_t len = protobuf_c_message_get_packed_size(event);
+    op->event = mem_zero(1, len + NUMBER_BYTES);
+    op->store.event = op->event;
+    op->store.event_len = protobuf_c_message_pack(event, op->event);
+    op->topic = mem_text(topic);
+}
+
+static size_t put_varint(uint8_t *out, uint64_t value)
+{
+    size_t used = 0;
+    while (value >= 0x80) {
+        out[used++] = (uint8_t)(value | 0x80);
+        value >>= 7;
+    }
+    out[used++] = (uint8_t)value;
+    return used;
+}
+
+static void publish(struct ledger *ledger, struct ledger_op *op)
+{
+    uint64_t sequence = op->store.event_number & ((UINT64_C(1) << STORE_SEQUENCE_BITS) - 1);
+    size_t len = op->store.event_len;
+    op->event[len++] = TAG_EPOCH;
+    len += put_varint(op->event + len, ledger->epoch);
+    op->event[len++] = TAG_SEQUENCE;
+    len += put_varint(op->event + len, sequence);
+    ledger->sequence = sequence;
+    /* A full queue drops for that subscriber alone (XPUB); it sees the gap in the sequence. */
+    enum err err = wire_publish(bus_socket(ledger->status), op->topic, op->event, len);
+    if (err != ERR_OK) {
+        log_warn("publish", "topic=%s result=%s", op->topic, err_name(err));
+    }
+}
+
+static void finish(struct ledger *ledger, struct ledger_op *op)
+{
+    if (op->store.result == STORE_DONE && op->store.event_number != 0) {
+        publish(ledger, op);
+    }
+    if (op->done != NULL) {
+        op->done(op->arg, op);
+    }
+    ledger_op_free(&op);
+}
+
+/* The batch is certainly not done. What records a thing that happened stays; the rest is refused. */
+static void put_back(struct ledger *ledger)
+{
+    struct op_queue keep = TAILQ_HEAD_INITIALIZER(keep);
+    struct ledger_op *op = NULL;
+    while ((op = TAILQ_FIRST(&ledger->out)) != NULL) {
+        TAILQ_REMOVE(&ledger->out, op, link);
+        if (op->store.kind == STORE_MOVE || op->store.kind == STORE_NOTE) {
+            TAILQ_INSERT_TAIL(&keep, op, link);
+            ledger->waiting_count++;
+            continue;
+        }
+        op->store.result = STORE_REFUSED;
+        op->store.why = ledger->why;
+        finish(ledger, op);
+    }
+    TAILQ_CONCAT(&keep, &ledger->waiting, link);
+    TAILQ_CONCAT(&ledger->waiting, &keep, link);
+}
+
+static void came_back(void *arg, struct store_batch *batch)
+{
+    struct ledger *ledger = arg;
+    ledger->busy = false;
+    if (batch->call == STORE_CALL_UNKNOWN || batch->call == STORE_CALL_FATAL) {
+        log_error("store", "result=lost text=\"%s\"", batch->why.text);
+        ledger->lost = true;
+        loop_stop(ledger->loop);
+        return;
+    }
+    if (batch->call == STORE_CALL_UNAVAILABLE) {
+        if (ledger->healthy) {
+            log_error("store", "result=unavailable text=\"%s\"", batch->why.text);
+        }
+        ledger->healthy = false;
+        ledger->why = batch->why;
+        put_back(ledger);
+        loop_timer_arm(&ledger->retry, RETRY_MS);
+        return;
+    }
+    if (!ledger->healthy) {
+        log_info("store", "result=recovered");
+        ledger->healthy = true;
+    }
+    struct ledger_op *op = NULL;
+    while ((op = TAILQ_FIRST(&ledger->out)) != NULL) {
+        TAILQ_REMOVE(&ledger->out, op, link);
+        finish(ledger, op);
+    }
+}
+
+static void give(struct ledger *ledger)
+{
+    struct store_batch *batch = &ledger->batch;
+    batch->count = 0;
+    struct ledger_op *op = NULL;
+    while (batch->count < STORE_BATCH_ROOM && (op = TAILQ_FIRST(&ledger->waiting)) != NULL) {
+        TAILQ_REMOVE(&ledger->waiting, op, link);
+        ledger->waiting_count--;
+        op->store.result = STORE_PENDING;
+        TAILQ_INSERT_TAIL(&ledger->out, op, link);
+        batch->ops[batch->count++] = &op->store;
+    }
+    if (batch->count > 0) {
+        ledger->busy = true;
+        store_thread_give(ledger->thread, batch);
+    }
+}
+
+static void retry_now(void *arg)
+{
+    struct ledger *ledger = arg;
+    if (!ledger->busy) {
+        give(ledger);
+    }
+    if (!ledger->busy) { /* nothing was waiting: find out with the next op */
+        ledger->healthy = true;
+    }
+}
+
+enum err ledger_new(struct ledger **out, struct loop *loop, void *zmq_context,
+                    struct store **store, struct bus *status, struct err_text *why)
+{
+    struct ledger *ledger = mem_zero(1, sizeof *ledger);
+    TAILQ_INIT(&ledger->waiting);
+    TAILQ_INIT(&ledger->out);
+    ledger->status = status;
+    ledger->loop = loop;
+    ledger->healthy = true;
+    ledger->epoch = (*store)->epoch;
+    loop_timer_init(&ledger->retry, loop, retry_now, ledger);
+    enum err err = store_thread_start(&ledger->thread, zmq_context, store, why);
+    if (err == ERR_OK) {
+        err = store_thread_attach(ledger->thread, loop, came_back, ledger);
+    }
+    if (err != ERR_OK) {
+        store_thread_stop(&ledger->thread);
+        free(ledger);
+        return err;
+    }
+    *out = ledger;
+    return ERR_OK;
+}
+
+void ledger_free(struct ledger **ledger_p)
+{
+    struct ledger *ledger = *ledger_p;
+    if (ledger == NULL) {
+        return;
+    }
+    loop_timer_disarm(&ledger->retry);
+    store_thread_stop(&ledger->thread);
+    struct ledger_op *op = NULL;
+    TAILQ_CONCAT(&ledger->waiting, &ledger->out, link);
+    while ((op = TAILQ_FIRST(&ledger->waiting)) != NULL) {
+        TAILQ_REMOVE(&ledger->waiting, op, link);
+        ledger_op_free(&op);
+    }
+    free(ledger);
+    *ledger_p = NULL;
+}
+
+void ledger_add(struct ledger *ledger, struct ledger_op *op)
+{
+    TAILQ_INSERT_TAIL(&ledger->waiting, op, link);
+    ledger->waiting_count++;
+}
+
+void ledger_pump(struct ledger *ledger)
+{
+    store_thread_pump(ledger->thread);
+    if (!ledger->busy && ledger->waiting_count > 0 && ledger->healthy && !ledger->lost) {
+        give(ledger);
+    }
+}
+
+bool ledger_idle(const struct ledger *ledger)
+{
+    return !ledger->busy && ledger->waiting_count == 0;
+}
+
+size_t ledger_depth(const struct ledger *ledger)
+{
+    return ledger->waiting_count + (ledger->busy ? ledger->batch.count : 0);
+}
+
+bool ledger_healthy(const struct ledger *ledger, const char **why)
+{
+    if (!ledger->healthy) {
+        *why = ledger->why.text;
+    }
+    return ledger->healthy;
+}
+
+bool ledger_lost(const struct ledger *ledger)
+{
+    return ledger->lost;
+}
+
+uint64_t ledger_epoch(const struct ledger *ledger)
+{
+    return ledger->epoch;
+}
+
+uint64_t ledger_sequence(const struct ledger *ledger)
+{
+    return ledger->sequence;
+}

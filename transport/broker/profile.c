@@ -1,0 +1,266 @@
+/* Profiles from YAML.
+ *
+ * The keys are the field names of MailingSettings (proto/settings.proto): what a TrackPro user reads on the Server tab.
+ * A version is made of a profile's contents, so a broker that starts again gives the same version to the same settings
+ * and its workers keep their connections. */
+#include "profile.h"
+
+#include "conf.h"
+#include "digest.h"
+#include "map.h"
+#include "mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { NAME_MAX_BYTES = 64, PROFILES_MAX = 10000 };
+
+struct profiles {
+    struct profile **items;
+    size_t count;
+    struct map *by_name;
+};
+
+#define AT(field) offsetof(struct profile, settings.field)
+#define SECOND 1000
+#define HOUR (3600 * SECOND)
+
+static const struct conf_name method_names[] = {
+    {"cdo", PB_METHOD(CDO)}, {"mapi", PB_METHOD(MAPI)}, {NULL, 0}};
+static const struct conf_name auth_names[] = {{"anonymous", PB_AUTH(ANONYMOUS)},
+                                              {"basic", PB_AUTH(BASIC)},
+                                              {"ntlm", PB_AUTH(NTLM)},
+                                              {"oauth2", PB_AUTH(OAUTH2)},
+                                              {NULL, 0}};
+static const struct conf_name tls_names[] = {{"auto", PB_TLS(AUTO)},
+                                             {"none", PB_TLS(NONE)},
+                                             {"starttls", PB_TLS(STARTTLS)},
+                                             {"implicit", PB_TLS(IMPLICIT)},
+                                             {NULL, 0}};
+static const struct conf_name pipelining_names[] = {{"auto", PB_PIPELINING(AUTO)},
+                                                    {"full", PB_PIPELINING(FULL)},
+                                                    {"envelope", PB_PIPELINING(ENVELOPE)},
+                                                    {"off", PB_PIPELINING(OFF)},
+                                                    {NULL, 0}};
+static const struct conf_name dialect_names[] = {{"iis", PB_DIALECT(IIS)},
+                                                 {"exchange", PB_DIALECT(EXCHANGE)},
+                                                 {"plain", PB_DIALECT(PLAIN)},
+                                                 {NULL, 0}};
+static const struct conf_name policy_names[] = {{"hold", PB_POLICY(HOLD)},
+                                                {"resend_marked", PB_POLICY(RESEND_MARKED)},
+                                                {"assume_sent", PB_POLICY(ASSUME_SENT)},
+                                                {NULL, 0}};
+
+#define TEXT_ROW(field, words)                                                                 \
+    {                                                                                          \
+        .key = #field, .kind = CONF_TEXT, .offset = AT(field), .default_text = "",             \
+        .max = 1024, .doc = words                                                              \
+    }
+#define BOOL_ROW(field, words)                                                                 \
+    {                                                                                          \
+        .key = #field, .kind = CONF_BOOL, .offset = AT(field), .default_text = "false",        \
+        .wide = true, .doc = words                                                             \
+    }
+#define ENUM_ROW(field, table, words)                                                          \
+    {                                                                                          \
+        .key = #field, .kind = CONF_ENUM, .offset = AT(field), .names = table, .doc = words    \
+    }
+#define LIMIT_ROW(field, words)                                                                \
+    {                                                                                          \
+        .key = #field, .kind = CONF_UINT, .offset = AT(field), .min = 1, .max = 1000000,       \
+        .doc = words                                                                           \
+    }
+#define TIME_ROW(name, field, words)                                                           \
+    {                                                                                          \
+        .key = name, .kind = CONF_DURATION, .offset = AT(field), .min = 100, .max = HOUR,      \
+        .doc = words                                                                           \
+    }
+
+const struct conf_row profile_rows[] = {
+    ENUM_ROW(method, method_names, "cdo (SMTP or pickup folder) or mapi (mail client)"),
+    BOOL_ROW(show_client_screen, "mapi: show the mail client's screen before sending"),
+    TEXT_ROW(smtp_server, "host name or IP address; the folder with use_pickup_folder"),
+    TEXT_ROW(user_name, "login name; upper and lower case are kept"),
+    TEXT_ROW(password, "where the password is: file:PATH, env:NAME or credential:NAME"),
+    {.key = "smtp_port",
+     .kind = CONF_UINT,
+     .offset = AT(smtp_port),
+     .min = 1,
+     .max = 65535,
+     .doc = "port; default 465 with implicit TLS, 587 with STARTTLS, 25 without"},
+    BOOL_ROW(use_pickup_folder, "write .eml files into the folder smtp_server"),
+    BOOL_ROW(use_tls, "TLS from the first byte on port 465, STARTTLS on any other"),
+    ENUM_ROW(authentication, auth_names, "anonymous, basic, ntlm or oauth2"),
+    ENUM_ROW(tls_mode, tls_names, "auto, none, starttls or implicit; for odd ports"),
+    TEXT_ROW(ca_file, "PEM file with the authorities to trust instead of the system's"),
+    TEXT_ROW(pinned_public_key, "sha256//BASE64 of the server's public key"),
+    BOOL_ROW(tls_no_verify, "labs only: do not check the certificate; logged on every use"),
+    BOOL_ROW(allow_cleartext_auth, "send the password without TLS"),
+    TEXT_ROW(helo_name, "name said in EHLO; default the worker's"),
+    TIME_ROW("connect_timeout", connect_timeout_ms, "TCP, TLS, greeting and login together"),
+    TIME_ROW("reply_timeout", reply_timeout_ms, "for the reply to each command"),
+    TIME_ROW("content_timeout", content_timeout_ms, "from the final dot to its reply"),
+    LIMIT_ROW(max_connections, "connections to the server"),
+    LIMIT_ROW(max_messages_per_minute, "mails a minute"),
+    LIMIT_ROW(max_recipients_per_day, "recipients in 24 hours"),
+    LIMIT_ROW(max_recipients_per_message, "recipients of one mail; more are split"),
+    LIMIT_ROW(max_messages_per_connection, "mails before a connection is closed"),
+    TIME_ROW("max_connection_age", max_connection_age_ms,
+             "age at which a connection is closed"),
+    TIME_ROW("idle_timeout", idle_timeout_ms, "idle time after which a connection is closed"),
+    ENUM_ROW(pipelining, pipelining_names, "auto, full, envelope or off (RFC 2920)"),
+    ENUM_ROW(pickup_dialect, dialect_names, "iis, exchange or plain"),
+    ENUM_ROW(unknown_policy, policy_names, "hold, resend_marked or assume_sent"),
+    TEXT_ROW(failover_profile,
+             "profile to use when this one certainly did not accept the mail"),
+    {.key = NULL},
+};
+
+static void profile_free(struct profile *profile)
+{
+    conf_free(profile_rows, profile);
+    free(profile->wire.name);
+    free(profile);
+}
+
+static bool name_is_good(const char *name)
+{
+    size_t len =
+        strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._@+-");
+    return len > 0 && len <= NAME_MAX_BYTES && name[len] == '\0';
+}
+
+/* The generated initialiser points texts to a constant; ours are owned, so that conf_free may free them. */
+static void own_texts(struct profile *profile)
+{
+    for (const struct conf_row *row = profile_rows; row->key != NULL; row++) {
+        if (row->kind == CONF_TEXT) {
+            *(char **)(void *)((char *)profile + row->offset) = NULL;
+        }
+    }
+    conf_defaults(profile_rows, profile);
+}
+
+static void *new_item(void *target, const char *name, struct err_text *why)
+{
+    struct profiles *profiles = target;
+    if (!name_is_good(name)) {
+        (void)err_set(why, ERR_INVALID, "a profile's name is 1 to %d of A-Z a-z 0-9 . _ @ + -",
+                      NAME_MAX_BYTES);
+        return NULL;
+    }
+    if (profiles->count >= PROFILES_MAX) {
+        (void)err_set(why, ERR_LIMIT, "at most %d profiles", PROFILES_MAX);
+        return NULL;
+    }
+    struct profile *profile = mem_zero(1, sizeof *profile);
+    PB(Profile) wire = PB_INIT(PROFILE);
+    PB(MailingSettings) settings = PB_INIT(MAILING_SETTINGS);
+    profile->wire = wire;
+    profile->settings = settings;
+    profile->wire.settings = &profile->settings;
+    own_texts(profile);
+    profile->wire.name = mem_text(name);
+    profiles->items =
+        mem_resize(profiles->items, profiles->count + 1, sizeof(struct profile *));
+    profiles->items[profiles->count++] = profile;
+    return profile;
+}
+
+static const struct conf_map profile_map = {profile_rows, new_item};
+static const struct conf_row file_rows[] = {
+    {.key = "profiles",
+     .kind = CONF_MAP,
+     .map = &profile_map,
+     .doc = "mailing profiles by name"},
+    {.key = NULL},
+};
+
+static void set_version(struct profile *profile)
+{
+    size_t len = protobuf_c_message_get_packed_size(&profile->wire.base);
+    uint8_t *packed = mem_zero(1, len);
+    uint8_t digest[DIGEST_BYTES];
+    (void)protobuf_c_message_pack(&profile->wire.base, packed);
+    digest_sha256(packed, len, digest);
+    free(packed);
+    uint64_t version = 0;
+    for (int i = 0; i < 8; i++) {
+        version = version << 8 | digest[i];
+    }
+    profile->wire.version = version | 1; /* never 0, which means "none" */
+}
+
+/* Everything that one row alone cannot tell. */
+static enum err finish(struct profiles *profiles, const char *path, struct buf *errors)
+{
+    enum err result = ERR_OK;
+    for (size_t i = 0; i < profiles->count; i++) {
+        struct profile *profile = profiles->items[i];
+        const char *field = "";
+        struct err_text why;
+        if (settings_plan(&profile->settings, &profile->plan, &field, &why) != ERR_OK) {
+            buf_add_format(errors, "%s: profiles.%s.%s: %s\n", path, profile->wire.name, field,
+                           why.text);
+            result = ERR_CONFIG;
+            continue;
+        }
+        set_version(profile);
+        (void)map_put_text(&profiles->by_name, profile->wire.name, profile);
+    }
+    return result;
+}
+
+enum err profiles_read(const char *path, struct profiles **out, struct buf *errors)
+{
+    struct profiles *profiles = mem_zero(1, sizeof *profiles);
+    enum err err = ERR_OK;
+    if (path != NULL && path[0] != '\0') {
+        err = conf_read(path, file_rows, profiles, errors);
+        if (finish(profiles, path, errors) != ERR_OK) {
+            err = ERR_CONFIG;
+        }
+    }
+    if (err != ERR_OK) {
+        profiles_free(&profiles);
+        return ERR_CONFIG;
+    }
+    profiles_free(out);
+    *out = profiles;
+    return ERR_OK;
+}
+
+void profiles_free(struct profiles **profiles_p)
+{
+    struct profiles *profiles = *profiles_p;
+    if (profiles == NULL) {
+        return;
+    }
+    map_clear(&profiles->by_name);
+    for (size_t i = 0; i < profiles->count; i++) {
+        profile_free(profiles->items[i]);
+    }
+    free(profiles->items);
+    free(profiles);
+    *profiles_p = NULL;
+}
+
+const struct profile *profiles_find(const struct profiles *profiles, const char *name)
+{
+    return map_get_text(profiles->by_name, name);
+}
+
+const struct profile *profiles_version(const struct profiles *profiles, uint64_t version)
+{
+    for (size_t i = 0; i < profiles->count; i++) {
+        if (profiles->items[i]->wire.version == version) {
+            return profiles->items[i];
+        }
+    }
+    return NULL;
+}
+
+size_t profiles_count(const struct profiles *profiles)
+{
+    return profiles->count;
+}

@@ -1,0 +1,32 @@
+/* Mailing profiles: read from profiles.yaml, checked as a whole, given to workers by version. */
+#ifndef TPN_PROFILE_H
+#define TPN_PROFILE_H
+
+#include "buf.h"
+#include "conf.h"
+#include "pb.h"
+#include "settings.h"
+
+struct profile {
+    PB(Profile) wire; /* name and version set; points to settings */
+    PB(MailingSettings) settings;
+    struct settings_plan plan; /* borrows from settings */
+};
+
+struct profiles;
+
+/* Read a file; path null or "" = no profiles at all.
+ * ERR_CONFIG: errors gets a line for each error, and *out stays as it was. */
+enum err profiles_read(const char *path, struct profiles **out, struct buf *errors) NODISCARD;
+void profiles_free(struct profiles **profiles);
+
+/* By name or by version; null when there is none. Borrowed until profiles_free. */
+const struct profile *profiles_find(const struct profiles *profiles, const char *name);
+const struct profile *profiles_version(const struct profiles *profiles, uint64_t version);
+
+size_t profiles_count(const struct profiles *profiles);
+
+/* The rows of one profile, for the tests that hold sample and manual against them. */
+extern const struct conf_row profile_rows[];
+
+#endif

@@ -1,0 +1,207 @@
+/* The request and its one setter.
+ *
+ * Design notes: the state in memory changes at once, the store follows in the order of the moves (ledger.h). So a next
+ * move can be decided before the last one is on disk, while nothing is told to anybody (receipt, permit, RESULT_OK,
+ * event) before its own commit. The one thing that leaves earlier is a JOB: a lease that is lost in a crash is no harm. */
+#include "request.h"
+
+#include "log.h"
+#include "mem.h"
+#include "schedule.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct request *request_of_row(struct store_row *row, struct lane *lane)
+{
+    struct request *request = mem_zero(1, sizeof *request);
+    request->pk = row->pk;
+    request->lane = lane;
+    request->id = mem_text(row->id);
+    request->state = row->state;
+    request->visible_at_ms = row->visible_at_ms;
+    request->expire_at_ms = row->expire_at_ms;
+    request->accepted_at_ms = row->accepted_at_ms;
+    request->attempt = row->attempt;
+    request->losses = row->losses;
+    request->lease = row->lease;
+    (void)snprintf(request->worker_name, sizeof request->worker_name, "%s", row->worker);
+    request->partial = row->partial;
+    request->recipients = row->recipients;
+    request->results = row->results;
+    request->results_len = row->results_len;
+    request->touched = row->attempt > 0;
+    request->route = -1;
+    row->results = NULL;
+    return request;
+}
+
+void request_free(struct request **request_p)
+{
+    struct request *request = *request_p;
+    if (request != NULL) {
+        wire_blob_free(&request->body);
+        free(request->results);
+        free(request->folder);
+        free(request->id);
+        free(request);
+        *request_p = NULL;
+    }
+}
+
+static uint8_t *pack_results(PB(RecipientResult) **results, size_t count, size_t *len)
+{
+    PB(RequestStatus) list = PB_INIT(REQUEST_STATUS);
+    list.recipients = results;
+    list.n_recipients = count;
+    size_t size = protobuf_c_message_get_packed_size(&list.base);
+    uint8_t *packed = mem_zero(1, size);
+    *len = protobuf_c_message_pack(&list.base, packed);
+    return packed;
+}
+
+/* protobuf-c's structs take char *, and pack only reads them. */
+static char *lent(const char *text)
+{
+    return (char *)(uintptr_t)(text != NULL ? text : "");
+}
+
+static void add_event(struct ledger_op *op, const struct request *request, enum state from,
+                      int64_t now_ms, const struct request_change *change)
+{
+    PB(StatusEvent) event = PB_INIT(STATUS_EVENT);
+    event.request_id = request->id;
+    event.producer = request->lane->key.producer;
+    event.profile = request->lane->key.profile;
+    event.state = (int)request->state;
+    event.previous = (int)from;
+    event.attempt = request->attempt;
+    event.partial = request->partial;
+    event.recipients = change->changed;
+    event.n_recipients = change->changed_count;
+    event.reason = lent(change->reason);
+    event.worker = lent(request->worker_name);
+    event.at_ms = now_ms;
+    event.lease = request->lease;
+    if (request->state == STATE_DEFERRED) {
+        event.next_attempt_ms = request->visible_at_ms;
+    }
+    if (change->result != NULL) {
+        event.server = change->result->server;
+        event.tls_version = change->result->tls_version;
+        event.queue_id = change->result->queue_id;
+        event.message_id = change->result->message_id;
+    }
+    char topic[WIRE_TOPIC_BYTES];
+    ledger_op_event(op, &event.base,
+                    wire_topic(request->lane->key.producer, state_name(request->state),
+                               request->id, topic));
+}
+
+static void keep_results(struct request *request, struct ledger_op *op,
+                         const struct request_change *change)
+{
+    request->touched = true;
+    free(request->results);
+    request->results =
+        pack_results(change->results, request->recipients, &request->results_len);
+    op->results = mem_copy(request->results, request->results_len);
+    op->store.move.results = op->results;
+    op->store.move.results_len = request->results_len;
+}
+
+void request_move(struct request *request, struct ledger *ledger, int64_t now_ms,
+                  const struct request_change *change)
+{
+    enum state from = request->state;
+    if (!state_may_move(from, change->to)) {
+        bug("request %s: %s to %s is not allowed", request->id, state_name(from),
+            state_name(change->to));
+    }
+    log_debug("state", "request=%s from=%s to=%s lease=%llu", request->id, state_name(from),
+              state_name(change->to), (unsigned long long)request->lease);
+    struct ledger_op *op = ledger_op_new(STORE_MOVE, change->done, change->arg);
+    op->arg2 = request;
+    op->number = change->number;
+    request->state = change->to;
+    if (change->visible_at_ms != 0) {
+        request->visible_at_ms = change->visible_at_ms;
+    }
+    if (change->results != NULL) {
+        keep_results(request, op, change);
+    }
+    op->store.move.pk = request->pk;
+    op->store.move.expect_lease =
+        UINT64_MAX; /* this broker is the only one, and holds the lease in memory */
+    op->store.move.from = from;
+    op->store.move.to = change->to;
+    op->store.move.visible_at_ms = request->visible_at_ms;
+    op->store.move.changed_at_ms = now_ms;
+    op->store.move.attempt = request->attempt;
+    op->store.move.losses = request->losses;
+    op->store.move.lease = request->lease;
+    op->store.move.partial = request->partial;
+    add_event(op, request, from, now_ms, change);
+    op->texts = mem_format("%s%c%s", request->worker_name, '\0',
+                           change->reason != NULL ? change->reason : "");
+    op->store.move.worker = op->texts;
+    op->store.move.reason = op->texts + strlen(op->texts) + 1;
+    ledger_add(ledger, op);
+}
+
+PB(RequestStatus) *request_results(const struct request *request)
+{
+    PB(RequestStatus) *list = PB_UNPACK(request_status, request->results_len, request->results);
+    if (list == NULL || list->n_recipients != request->recipients) {
+        bug("request %s: its row holds no list of %u recipients", request->id,
+            request->recipients);
+    }
+    return list;
+}
+
+enum state request_fold(PB(RecipientResult) *const results[], size_t count, bool handed_off,
+                        bool *partial)
+{
+    size_t seen[PB_OUTCOME(PERMITTED) + 1] = {0};
+    for (size_t i = 0; i < count; i++) {
+        seen[results[i]->outcome]++;
+    }
+    size_t delivered = seen[PB_OUTCOME(DELIVERED)];
+    *partial = delivered > 0 && delivered < count;
+    if (seen[PB_OUTCOME(PENDING)] + seen[PB_OUTCOME(DEFERRED)] > 0) {
+        return STATE_DEFERRED;
+    }
+    if (seen[PB_OUTCOME(UNKNOWN)] + seen[PB_OUTCOME(PERMITTED)] > 0) {
+        return STATE_UNKNOWN;
+    }
+    if (delivered < count) {
+        return STATE_FAILED;
+    }
+    return handed_off ? STATE_HANDED_OFF : STATE_SENT;
+}
+
+void request_status_of_row(const struct store_row *row, PB(RequestStatus) *out,
+                           PB(RequestStatus) **unpacked)
+{
+    PB(RequestStatus) init = PB_INIT(REQUEST_STATUS);
+    *out = init;
+    out->id = lent(row->id);
+    out->state = (int)row->state;
+    out->producer = lent(row->producer);
+    out->profile = lent(row->profile);
+    out->attempt = row->attempt;
+    out->partial = row->partial;
+    out->reason = lent(row->reason);
+    out->accepted_at_ms = row->accepted_at_ms;
+    out->changed_at_ms = row->changed_at_ms;
+    out->next_attempt_ms = row->state == STATE_DEFERRED ? row->visible_at_ms : 0;
+    out->worker = lent(row->worker);
+    out->lease = row->lease;
+    *unpacked =
+        row->results_len > 0 ? PB_UNPACK(request_status, row->results_len, row->results) : NULL;
+    if (*unpacked != NULL) {
+        out->recipients = (*unpacked)->recipients;
+        out->n_recipients = (*unpacked)->n_recipients;
+    }
+}

@@ -1,0 +1,94 @@
+/* A live request in the broker's memory, and the one function that changes its state.
+ *
+ * In memory are only the requests that are about to be leased (the scheduler's window) and those that are under way. All
+ * others are rows of the store and nothing else. ARCHITECTURE.md "Life of a request" has the table. */
+#ifndef TPN_REQUEST_H
+#define TPN_REQUEST_H
+
+#include "ledger.h"
+#include "pb.h"
+#include "state.h"
+#include "wire.h"
+
+#include <stdbool.h>
+#include <sys/queue.h>
+
+struct lane;
+struct worker;
+
+struct request {
+    uint64_t pk; /* 0 until its accept is committed */
+    struct lane *lane;
+    char *id;
+    enum state state;
+    int64_t visible_at_ms;
+    int64_t expire_at_ms; /* 0 = never */
+    int64_t accepted_at_ms;
+    uint32_t attempt;
+    uint32_t losses;
+    uint64_t lease;
+    int64_t lease_deadline_ms; /* monotonic clock */
+    struct worker *worker; /* who holds the lease; null = nobody, or a worker that is gone */
+    char worker_name[STORE_WORKER_BYTES];
+    bool attempt_counted;   /* this lease came to a permit or a result */
+    bool look_only;         /* the lease is to find out, not to deliver */
+    uint64_t earlier_lease; /* of the attempt that is looked after */
+    bool last_part_seen;    /* the worker has no further parts of this lease */
+    bool settling;          /* its result is on the way to the disk */
+    bool touched;           /* results differ from "every recipient pending" */
+    int route;    /* of inline settings: enum settings_route, -1 = not looked at yet */
+    char *folder; /* of inline settings with route pickup; null otherwise */
+    bool partial;
+    uint32_t recipients;
+    uint8_t *
+        results; /* owned: packed PB(RequestStatus), field recipients: every recipient in order */
+    size_t results_len;
+    struct wire_blob *body;    /* null when it has to be read from the store */
+    TAILQ_ENTRY(request) link; /* in its lane, or among the leased */
+};
+
+TAILQ_HEAD(request_list, request);
+
+/* From a row of the store; takes the row's results over. */
+struct request *request_of_row(struct store_row *row, struct lane *lane);
+
+/* Accepts null. */
+void request_free(struct request **request);
+
+/* What goes with a change of state. */
+struct request_change {
+    enum state to;
+    const char *reason;    /* for people; null = none */
+    int64_t visible_at_ms; /* wall clock; 0 = as it is */
+    const PB(JobResult)
+        *result; /* server, TLS, queue id, message id of the attempt; null = none */
+    PB(RecipientResult) *
+        *results; /* every recipient, in order, as they stand now; null = as they were */
+    PB(RecipientResult) **changed; /* those that the event tells; null = none */
+    size_t changed_count;
+    ledger_fn *done; /* called once the change is on disk; may be null */
+    void *arg;       /* its first argument; op->arg2 is the request */
+    uint64_t number; /* op->number */
+};
+
+/* The one function that changes a request's state: checks the move against the table, changes the row in memory, queues
+ * the change with its event for the store. The event goes out, and done is called, after the commit. A move that the
+ * table does not allow is a bug of ours. */
+void request_move(struct request *request, struct ledger *ledger, int64_t now_ms,
+                  const struct request_change *change);
+
+/* Unpack the results; free with protobuf_c_message_free_unpacked. Never null. */
+PB(RequestStatus) *request_results(const struct request *request);
+
+/* What the outcomes of all recipients come to, when nothing of the request is under way any more:
+ *   any PENDING or DEFERRED -> DEFERRED; else any UNKNOWN (or PERMITTED) -> UNKNOWN;
+ *   else all delivered -> SENT, or HANDED_OFF; else FAILED.
+ *  partial  out: some were delivered, others not */
+enum state request_fold(PB(RecipientResult) *const results[], size_t count, bool handed_off,
+                        bool *partial);
+
+/* A row as the wire shows it, without history. out borrows from row and unpacked, the caller frees *unpacked. */
+void request_status_of_row(const struct store_row *row, PB(RequestStatus) *out,
+                           PB(RequestStatus) **unpacked);
+
+#endif

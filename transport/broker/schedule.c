@@ -1,0 +1,360 @@
+/* Lanes, windows and turns.
+ *
+ * Design notes: rows of a lane lie on disk in the order (visible_at_ms, pk), and the cursor says how far they were taken into
+ * memory. A newly accepted request goes straight into the window only when nothing due lies unread behind the cursor:
+ * else it would overtake, and moving the cursor past it would leave the unread ones behind for good.
+ * A row is read only while nothing of it is in memory: requests that come back from a lease never left memory, and
+ * deferred ones get a visible_at_ms later than any cursor. */
+#include "schedule.h"
+
+#include "broker.h"
+#include "clock.h"
+#include "log.h"
+#include "mem.h"
+#include "settle.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    READ_ROWS = 256,     /* rows a DUE op asks for */
+    BODIES_AT_ONCE = 64, /* BODY ops under way */
+    DISPATCH_A_TURN =
+        512 /* jobs a loop turn, so that receipts and results are heard in between */
+};
+
+static const int class_weight[SCHEDULE_CLASSES] = {0, 1, 4, 16};
+
+static void due_again(void *arg);
+
+void schedule_init(struct schedule *schedule, struct broker *broker)
+{
+    *schedule = (struct schedule){.broker = broker};
+    for (int i = 0; i < SCHEDULE_CLASSES; i++) {
+        TAILQ_INIT(&schedule->classes[i]);
+    }
+    loop_timer_init(&schedule->due, broker->loop, due_again, schedule);
+}
+
+static void free_requests(struct request_list *list)
+{
+    struct request *request = NULL;
+    while ((request = TAILQ_FIRST(list)) != NULL) {
+        TAILQ_REMOVE(list, request, link);
+        request_free(&request);
+    }
+}
+
+static void free_lane(void *arg, void *value)
+{
+    (void)arg;
+    struct lane *lane = value;
+    free_requests(&lane->ready);
+    free_requests(&lane->bare);
+    free(lane);
+}
+
+void schedule_fini(struct schedule *schedule)
+{
+    if (schedule->broker != NULL) {
+        loop_timer_disarm(&schedule->due);
+        map_each(schedule->lanes, free_lane, NULL);
+        map_clear(&schedule->lanes);
+    }
+}
+
+struct lane *schedule_lane(struct schedule *schedule, const struct store_lane *key)
+{
+    struct store_lane clean; /* the key's bytes behind the texts must not differ */
+    memset(&clean, 0, sizeof clean);
+    memcpy(clean.profile, key->profile, strnlen(key->profile, sizeof clean.profile - 1));
+    memcpy(clean.producer, key->producer, strnlen(key->producer, sizeof clean.producer - 1));
+    clean.priority = key->priority > 0 && key->priority < SCHEDULE_CLASSES ? key->priority : 2;
+    struct lane *lane = map_get(schedule->lanes, &clean, sizeof clean);
+    if (lane == NULL) {
+        lane = mem_zero(1, sizeof *lane);
+        lane->key = clean;
+        TAILQ_INIT(&lane->ready);
+        TAILQ_INIT(&lane->bare);
+        (void)map_put(&schedule->lanes, &clean, sizeof clean, lane);
+    }
+    return lane;
+}
+
+/* A lane stands in its class's turns exactly while it has something ready. */
+static void list_lane(struct schedule *schedule, struct lane *lane)
+{
+    bool wanted = !TAILQ_EMPTY(&lane->ready);
+    struct lane_list *class = &schedule->classes[lane->key.priority];
+    if (wanted && !lane->listed) {
+        TAILQ_INSERT_TAIL(class, lane, turn);
+    } else if (!wanted && lane->listed) {
+        TAILQ_REMOVE(class, lane, turn);
+    }
+    lane->listed = wanted;
+}
+
+static void arm(struct schedule *schedule, int64_t due_ms)
+{
+    int64_t wait_ms = due_ms - broker_now_ms(schedule->broker);
+    wait_ms = wait_ms > 0 ? wait_ms : 0;
+    int64_t due_us = clock_mono_us() + wait_ms * 1000;
+    if (!loop_timer_armed(&schedule->due) || due_us < schedule->due.due_us) {
+        loop_timer_arm(&schedule->due, wait_ms);
+    }
+}
+
+void schedule_later(struct schedule *schedule, struct lane *lane, int64_t visible_at_ms)
+{
+    if (lane->next_due_ms == 0 || visible_at_ms < lane->next_due_ms) {
+        lane->next_due_ms = visible_at_ms;
+    }
+    arm(schedule, visible_at_ms);
+}
+
+void schedule_accepted(struct schedule *schedule, struct request *request)
+{
+    struct lane *lane = request->lane;
+    const struct broker_conf *conf = schedule->broker->conf;
+    int64_t now_ms = broker_now_ms(schedule->broker);
+    if (request->visible_at_ms > now_ms) {
+        schedule_later(schedule, lane, request->visible_at_ms);
+        request_free(&request);
+        return;
+    }
+    bool unread = lane->spilled || lane->reading ||
+                  (lane->next_due_ms != 0 && lane->next_due_ms <= now_ms);
+    size_t len = wire_blob_len(request->body);
+    if (unread || lane->count >= conf->window_requests ||
+        schedule->window_bytes + len > conf->window_bytes) {
+        lane->spilled = true;
+        request_free(&request);
+        return;
+    }
+    lane->after_ms = request->visible_at_ms;
+    lane->after_pk = request->pk;
+    lane->count++;
+    schedule->window_bytes += len;
+    TAILQ_INSERT_TAIL(&lane->ready, request, link);
+    list_lane(schedule, lane);
+}
+
+void schedule_returned(struct schedule *schedule, struct request *request)
+{
+    struct lane *lane = request->lane;
+    lane->count++;
+    if (request->body != NULL) {
+        schedule->window_bytes += wire_blob_len(request->body);
+        TAILQ_INSERT_HEAD(&lane->ready, request, link);
+        list_lane(schedule, lane);
+    } else {
+        TAILQ_INSERT_HEAD(&lane->bare, request, link);
+    }
+}
+
+/* ---- reading from the store ---- */
+
+static void body_came(void *arg, struct ledger_op *op)
+{
+    struct schedule *schedule = arg;
+    struct request *request = op->arg2;
+    struct lane *lane = request->lane;
+    schedule->bodies_coming--;
+    if (op->store.result == STORE_DONE) {
+        request->body = wire_blob_copy(op->store.body.data, op->store.body.len);
+        schedule->window_bytes += op->store.body.len;
+        TAILQ_INSERT_TAIL(&lane->ready, request, link);
+        list_lane(schedule, lane);
+        return;
+    }
+    if (op->store.result == STORE_REFUSED) { /* the disk is in trouble: once more, later */
+        TAILQ_INSERT_TAIL(&lane->bare, request, link);
+        return;
+    }
+    log_error("store", "request=%s result=no-body", request->id);
+    lane->count--;
+    request_free(&request);
+}
+
+static void read_bodies(struct schedule *schedule, struct lane *lane)
+{
+    struct broker *broker = schedule->broker;
+    struct request *request = NULL;
+    while (schedule->bodies_coming < BODIES_AT_ONCE &&
+           schedule->window_bytes < broker->conf->window_bytes &&
+           (request = TAILQ_FIRST(&lane->bare)) != NULL) {
+        TAILQ_REMOVE(&lane->bare, request, link);
+        struct ledger_op *op = ledger_op_new(STORE_BODY, body_came, schedule);
+        op->arg2 = request;
+        op->store.body.pk = request->pk;
+        schedule->bodies_coming++;
+        ledger_add(broker->ledger, op);
+    }
+}
+
+static void due_came(void *arg, struct ledger_op *op)
+{
+    struct schedule *schedule = arg;
+    struct lane *lane = op->arg2;
+    lane->reading = false;
+    if (op->store.result != STORE_DONE) {
+        lane->spilled = true;
+        return;
+    }
+    size_t count = op->store.due.count;
+    for (size_t i = 0; i < count; i++) {
+        struct store_row *row = &op->store.due.rows[i];
+        lane->after_ms = row->visible_at_ms;
+        lane->after_pk = row->pk;
+        lane->count++;
+        struct request *request = request_of_row(row, lane);
+        TAILQ_INSERT_TAIL(&lane->bare, request, link);
+    }
+    lane->spilled = count == op->store.due.limit;
+    lane->next_due_ms = op->store.due.next_due_ms;
+    if (lane->next_due_ms != 0) {
+        arm(schedule, lane->next_due_ms);
+    }
+}
+
+static void read_due(struct schedule *schedule, struct lane *lane, int64_t now_ms)
+{
+    struct ledger_op *op = ledger_op_new(STORE_DUE, due_came, schedule);
+    op->arg2 = lane;
+    op->store.due.lane = lane->key;
+    op->store.due.now_ms = now_ms;
+    op->store.due.after_ms = lane->after_ms;
+    op->store.due.after_pk = lane->after_pk;
+    op->store.due.limit = READ_ROWS;
+    lane->reading = true;
+    ledger_add(schedule->broker->ledger, op);
+}
+
+static void refill(void *arg, void *value)
+{
+    struct schedule *schedule = arg;
+    struct lane *lane = value;
+    int64_t now_ms = broker_now_ms(schedule->broker);
+    bool unread = lane->spilled || (lane->next_due_ms != 0 && lane->next_due_ms <= now_ms);
+    bool low = lane->count < schedule->broker->conf->window_requests / 2 + 1;
+    if (unread && low && !lane->reading) {
+        read_due(schedule, lane, now_ms);
+    }
+    read_bodies(schedule, lane);
+}
+
+static void due_again(void *arg)
+{
+    (void)arg; /* the pump that follows every turn looks at all lanes */
+}
+
+static void lanes_came(void *arg, struct ledger_op *op)
+{
+    struct schedule *schedule = arg;
+    if (op->store.result != STORE_DONE) {
+        schedule_read_lanes(schedule);
+        return;
+    }
+    for (size_t i = 0; i < op->store.lanes.count; i++) {
+        schedule_lane(schedule, &op->store.lanes.lanes[i])->spilled = true;
+    }
+}
+
+void schedule_read_lanes(struct schedule *schedule)
+{
+    ledger_add(schedule->broker->ledger, ledger_op_new(STORE_LANES, lanes_came, schedule));
+}
+
+/* ---- turns ---- */
+
+/* Smooth weighted round robin: the class with the most saved-up weight is next. -1 when nothing is ready. */
+static int next_class(struct schedule *schedule, const bool blocked[SCHEDULE_CLASSES])
+{
+    int best = -1;
+    int64_t total = 0;
+    for (int i = 1; i < SCHEDULE_CLASSES; i++) {
+        if (blocked[i] || TAILQ_EMPTY(&schedule->classes[i])) {
+            continue;
+        }
+        schedule->weight_now[i] += class_weight[i];
+        total += class_weight[i];
+        if (best < 0 || schedule->weight_now[i] > schedule->weight_now[best]) {
+            best = i;
+        }
+    }
+    if (best >= 0) {
+        schedule->weight_now[best] -= total;
+    }
+    return best;
+}
+
+static void take_from_lane(struct schedule *schedule, struct lane *lane,
+                           struct request *request)
+{
+    TAILQ_REMOVE(&lane->ready, request, link);
+    lane->count--;
+    schedule->window_bytes -= wire_blob_len(request->body);
+    list_lane(schedule, lane);
+}
+
+/* Lease the first request of the first lane of the class that somebody can take. */
+static bool serve_class(struct schedule *schedule, int class)
+{
+    struct lane_list *lanes = &schedule->classes[class];
+    struct lane *lane = NULL;
+    struct lane *next = NULL;
+    for (lane = TAILQ_FIRST(lanes); lane != NULL; lane = next) {
+        next = TAILQ_NEXT(lane, turn);
+        struct request *request = TAILQ_FIRST(&lane->ready);
+        struct worker *worker = NULL;
+        switch (lease_place(schedule->broker, request, &worker)) {
+        case LEASE_WAIT:
+            continue;
+        case LEASE_TO_WORKER:
+            take_from_lane(schedule, lane, request);
+            lease_give(schedule->broker, request, worker);
+            break;
+        case LEASE_TOO_LATE:
+            take_from_lane(schedule, lane, request);
+            settle_expired(schedule->broker, request);
+            break;
+        case LEASE_NO_LOOKING:
+            take_from_lane(schedule, lane, request);
+            lease_unknown(schedule->broker, request);
+            break;
+        }
+        if (lane->listed) { /* its turn is over: to the end of the line */
+            TAILQ_REMOVE(lanes, lane, turn);
+            TAILQ_INSERT_TAIL(lanes, lane, turn);
+        }
+        return true;
+    }
+    return false;
+}
+
+static void dispatch(struct schedule *schedule)
+{
+    bool blocked[SCHEDULE_CLASSES] = {false};
+    for (int served = 0; served < DISPATCH_A_TURN;) {
+        int class = next_class(schedule, blocked);
+        if (class < 0) {
+            return;
+        }
+        if (serve_class(schedule, class)) {
+            served++;
+        } else {
+            blocked[class] = true;
+        }
+    }
+    loop_again(schedule->broker->loop);
+}
+
+void schedule_pump(struct schedule *schedule)
+{
+    const char *why = NULL;
+    if (schedule->broker->draining || !ledger_healthy(schedule->broker->ledger, &why)) {
+        return;
+    }
+    dispatch(schedule);
+    map_each(schedule->lanes, refill, schedule);
+}

@@ -1,0 +1,71 @@
+/* What is due, and whose turn it is.
+ *
+ * A lane is what takes turns: one profile, one producer, one priority. Each lane keeps a bounded window of due requests in
+ * memory, in the order in which they became due; what does not fit stays on disk and is read when the window runs low
+ * (`spilled`). So memory does not grow with the queue, and one lane's backlog stands in nobody's way.
+ *
+ * Turns: classes by weight (urgent 16, normal 4, bulk 1: none starves), inside a class one request a lane in turn. A lane
+ * whose next request no worker can take is passed over. */
+#ifndef TPN_SCHEDULE_H
+#define TPN_SCHEDULE_H
+
+#include "map.h"
+#include "request.h"
+#include "store.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct broker;
+
+enum { SCHEDULE_CLASSES = 4 }; /* by priority 1 … 3; 0 stays empty */
+
+struct lane {
+    struct store_lane key;
+    struct request_list ready; /* due, body in memory */
+    struct request_list bare;  /* due, body still to be read */
+    size_t count;              /* of both and of bodies on their way */
+    bool listed;               /* stands in its class's turns */
+    bool spilled;              /* due rows on disk behind the cursor */
+    bool reading;              /* a DUE op is on its way */
+    int64_t after_ms; /* cursor: everything up to (after_ms, after_pk) was taken into memory */
+    uint64_t after_pk;
+    int64_t
+        next_due_ms; /* wall clock: when the first row on disk becomes due; 0 = none known */
+    TAILQ_ENTRY(lane) turn;
+};
+
+TAILQ_HEAD(lane_list, lane);
+
+struct schedule {
+    struct broker *broker;
+    struct map *lanes; /* by key */
+    struct lane_list classes[SCHEDULE_CLASSES];
+    int64_t weight_now[SCHEDULE_CLASSES];
+    uint64_t window_bytes; /* bodies in memory */
+    unsigned bodies_coming;
+    struct loop_timer due;
+};
+
+void schedule_init(struct schedule *schedule, struct broker *broker);
+void schedule_fini(struct schedule *schedule);
+
+/* Find or make the lane of a key. */
+struct lane *schedule_lane(struct schedule *schedule, const struct store_lane *key);
+
+/* Everything on disk is to be looked at: once after the store was opened. */
+void schedule_read_lanes(struct schedule *schedule);
+
+/* A request was accepted (its commit is done). The schedule owns it: it stays in the window or is left on disk. */
+void schedule_accepted(struct schedule *schedule, struct request *request);
+
+/* A request comes back from a lease: it is due at once, ahead of its lane. The schedule owns it. */
+void schedule_returned(struct schedule *schedule, struct request *request);
+
+/* A request of that lane waits on disk until visible_at_ms. */
+void schedule_later(struct schedule *schedule, struct lane *lane, int64_t visible_at_ms);
+
+/* For the before-wait hook: lease what is due to whoever has credit, read what is missing. */
+void schedule_pump(struct schedule *schedule);
+
+#endif

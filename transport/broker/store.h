@@ -1,0 +1,262 @@
+/* The durable store: one interface, several engines, one set of contract tests.
+ *
+ * Shape: a synchronous batch call that one thread drives (store_thread.h). No completion callbacks inside an engine,
+ * no SQL outside one. A batch is one transaction: when exec returns STORE_CALL_DONE every op in it that says
+ * STORE_DONE is on disk; a refused op changes nothing and does not fail its neighbours.
+ *
+ * What is kept for a request:
+ *
+ *   row      state, times, lease, counters, results per recipient        until retention ends
+ *   key      producer + id -> row, content digest                        outlives the row's body
+ *   body     the request's bytes as its producer sent them               until SENT or HANDED_OFF; else until retention ends
+ *   history  every event of every request, append-only, in commit order  until retention ends
+ *
+ * Events are numbered by the engine as they are written: epoch (rises at every open) and sequence (1, 2, 3 … in an epoch,
+ * without gaps, for a rolled back batch takes its numbers back). So whoever publishes only what was committed publishes
+ * without gaps, and what was missed can be read back by number. */
+#ifndef TPN_STORE_H
+#define TPN_STORE_H
+
+#include "err.h"
+#include "state.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    STORE_PRODUCER_BYTES = 64 + 1,
+    STORE_ID_BYTES = 128 + 1,
+    STORE_PROFILE_BYTES = 64 + 1,
+    STORE_WORKER_BYTES = 128 + 1,
+    STORE_REASON_BYTES = 256,
+    STORE_DIGEST_BYTES = 32,
+    STORE_SCHEMA_VERSION = 1
+};
+
+/* A request as it stands. Texts are NUL-terminated. */
+struct store_row {
+    uint64_t pk; /* 1 and up, rises with acceptance */
+    char producer[STORE_PRODUCER_BYTES];
+    char id[STORE_ID_BYTES];
+    char profile[STORE_PROFILE_BYTES]; /* "" = the request carries its settings */
+    enum state state;
+    int priority;          /* 1 bulk, 2 normal, 3 urgent */
+    int64_t visible_at_ms; /* wall clock: not to be leased before */
+    int64_t expire_at_ms;  /* wall clock: give up then; 0 = never */
+    int64_t accepted_at_ms;
+    int64_t changed_at_ms;
+    uint32_t attempt; /* leases that came to a permit or a result */
+    uint32_t losses;  /* workers lost while they held it */
+    uint64_t lease;   /* of the present or last lease; 0 = none yet */
+    char worker[STORE_WORKER_BYTES];
+    bool partial;
+    char reason[STORE_REASON_BYTES];
+    uint32_t recipients; /* how many it has */
+    uint8_t *
+        results; /* packed PB(RequestStatus) with field recipients only: every recipient, in order */
+    size_t results_len;
+    uint64_t last_event; /* number of its newest history entry, 0 = none */
+};
+
+/* Free what a row holds; accepts a zeroed one. */
+void store_row_fini(struct store_row *row);
+
+/* Events are numbered epoch << STORE_SEQUENCE_BITS | sequence. */
+enum { STORE_SEQUENCE_BITS = 40 };
+
+/* One entry of the history. */
+struct store_event {
+    uint64_t number;
+    uint64_t pk;
+    int64_t at_ms;
+    uint8_t *data; /* packed PB(StatusEvent) without epoch and sequence */
+    size_t len;
+};
+
+enum store_kind {
+    STORE_ACCEPT, /* a new request */
+    STORE_MOVE, /* every change of state: lease, permit, result, retry, release, cancel, requeue … */
+    STORE_NOTE,    /* an event without a change of state */
+    STORE_GET,     /* one row by producer and id */
+    STORE_DUE,     /* rows of a lane that are ready to be leased */
+    STORE_LANES,   /* which lanes have live rows */
+    STORE_LIVE,    /* rows LEASED or PERMITTED: asked once after open */
+    STORE_BODY,    /* a request's bytes */
+    STORE_LIST,    /* rows by filter, page by page */
+    STORE_HISTORY, /* events of one request, or by number */
+    STORE_COUNTS,  /* how many rows in each state */
+    STORE_SWEEP,   /* forget what is older than the retention time, a bounded step */
+    STORE_KIND_COUNT
+};
+
+enum store_result {
+    STORE_PENDING =
+        0, /* not executed yet, or the call was not DONE: such an op is as before and may be given again */
+    STORE_DONE,
+    STORE_DUPLICATE, /* ACCEPT: same producer, id and digest; row tells how it stands */
+    STORE_CONFLICT,  /* ACCEPT: same producer and id, other digest */
+    STORE_STALE, /* MOVE: the row's lease or state is not what the op expects: nothing was changed */
+    STORE_NOT_FOUND,
+    STORE_REFUSED /* the op itself is wrong; why says how */
+};
+
+/* What the whole call came to. */
+enum store_call {
+    STORE_CALL_DONE, /* committed: results hold */
+    STORE_CALL_UNAVAILABLE, /* certainly not done, nothing changed; try again later (disk full, I/O error) */
+    STORE_CALL_UNKNOWN, /* the commit may or may not have happened: ask again with the same keys */
+    STORE_CALL_FATAL    /* the store cannot be used any more */
+};
+
+/* A lane: what takes turns. Rows of one lane are leased in the order (visible_at_ms, pk). */
+struct store_lane {
+    char profile[STORE_PROFILE_BYTES];
+    char producer[STORE_PRODUCER_BYTES];
+    int priority;
+};
+
+/* One operation. Input is borrowed until the call returns; output belongs to the op (store_op_fini). */
+struct store_op {
+    enum store_kind kind;
+    enum store_result result;
+    struct err_text why;
+
+    union {
+        struct {
+            struct store_row
+                row; /* in: all but pk, last_event, results; out: pk, or the duplicate's row */
+            const uint8_t *results; /* row.results of the new row, borrowed; may be null */
+            size_t results_len;
+            uint8_t digest[STORE_DIGEST_BYTES];
+            const uint8_t *body; /* borrowed */
+            size_t body_len;
+        } accept;
+        struct {
+            uint64_t pk;
+            uint64_t expect_lease; /* the row must have it; UINT64_MAX = any */
+            enum state from;       /* the row must be in it */
+            enum state to;
+            int64_t visible_at_ms; /* new values, written as they are */
+            int64_t changed_at_ms;
+            uint32_t attempt;
+            uint32_t losses;
+            uint64_t lease;
+            bool partial;
+            const char *worker;     /* borrowed; null = "" */
+            const char *reason;     /* borrowed; null = "" */
+            const uint8_t *results; /* borrowed; null = leave as it is */
+            size_t results_len;
+        } move; /* SENT and HANDED_OFF drop the body at once; FAILED, EXPIRED, CANCELLED and UNKNOWN keep it, since they can be
+                   driven again (REFUSED "the body is gone" when it is not there). A move that leaves visible_at_ms as it
+                   was is cheaper: the index of the lanes is not touched. So leases and permits should leave it */
+        struct {
+            uint64_t pk;
+        } note;
+        struct {
+            const char *producer; /* null = any: the newest row of that id */
+            const char *id;
+            struct store_row row; /* out */
+        } get;
+        struct {
+            struct store_lane lane;
+            int64_t now_ms;
+            int64_t after_ms; /* cursor: rows behind (after_ms, after_pk) */
+            uint64_t after_pk;
+            size_t limit;
+            struct store_row *rows; /* out: ACCEPTED or DEFERRED, visible_at_ms <= now_ms */
+            size_t count;
+            int64_t
+                next_due_ms; /* out: visible_at_ms of the first row after now_ms, 0 = none */
+        } due;
+        struct {
+            struct store_lane *
+                lanes; /* out: with a row ACCEPTED, DEFERRED, LEASED or PERMITTED (not UNKNOWN), in order */
+            size_t count;
+        } lanes;
+        struct {
+            struct store_row *rows; /* out */
+            size_t count;
+        } live;
+        struct {
+            uint64_t pk;
+            uint8_t *data; /* out */
+            size_t len;
+        } body;
+        struct {
+            uint32_t states;      /* mask 1 << state; 0 = all */
+            const char *profile;  /* null = any */
+            const char *producer; /* null = any */
+            const char *id_prefix;
+            uint64_t after; /* cursor: pk */
+            size_t limit;
+            struct store_row *rows; /* out, by rising pk */
+            size_t count;
+            uint64_t
+                next; /* out: cursor for the next page, 0 = that was all. May be set with count 0: an engine looks
+                              at a bounded number of rows a call */
+        } list;
+        struct {
+            uint64_t pk;    /* events of this request, oldest first; 0 = of all, by number */
+            uint64_t after; /* behind this number, rising; 0 = from the first */
+            size_t limit;
+            struct store_event *events; /* out */
+            size_t count;
+        } history;
+        struct {
+            uint64_t by_state[STATE_COUNT]; /* out */
+        } counts;
+        struct {
+            int64_t before_ms; /* rows that became final before this go, with key and history */
+            size_t limit;
+            size_t swept; /* out */
+        } sweep;
+    };
+
+    /* ACCEPT, MOVE, NOTE: the event that is written with the change. */
+    const uint8_t
+        *event; /* packed PB(StatusEvent) without epoch and sequence, borrowed; null = none */
+    size_t event_len;
+    uint64_t event_number; /* out; 0 when none was written */
+
+    void *owner; /* the caller's; engines leave it alone */
+};
+
+/* Free what an op's output holds. Accepts a zeroed op. */
+void store_op_fini(struct store_op *op);
+
+struct store_options {
+    const char *
+        folder; /* data folder; made when missing, mode 0700. The reference engine ignores it */
+    /* When less is free on the disk (looked at once a second) a new ACCEPT is answered STORE_REFUSED with why "disk: less than
+     * N bytes free"; duplicates are still told, and the other ops of its batch go on. 0 = no reserve. */
+    uint64_t reserve_bytes;
+};
+
+/* An open store. Engines put this first in their own struct. */
+struct store {
+    const struct store_engine *engine;
+    uint64_t epoch; /* of this open: higher than at any earlier one */
+};
+
+struct store_engine {
+    const char *name;
+    /* ERR_CONFLICT: another process has it open. ERR_CONFIG: a newer schema, or no store. ERR_STORAGE: disk. */
+    enum err (*open)(const struct store_options *options, struct store **out,
+                     struct err_text *why);
+    /* Run the ops in order in one transaction and commit it durably. Fills result (and output) of each. */
+    enum store_call (*exec)(struct store *store, struct store_op *const ops[], size_t count,
+                            struct err_text *why);
+    /* Nothing waits: do a bounded piece of housekeeping (checkpoint). True when there is more of it. */
+    bool (*idle)(struct store *store);
+    /* Check the whole store for damage. ERR_STORAGE with the first finding in why. */
+    enum err (*check)(struct store *store, struct err_text *why);
+    /* Close and null. */
+    void (*close)(struct store **store);
+};
+
+extern const struct store_engine store_sqlite; /* one file, WAL, synchronous=FULL */
+extern const struct store_engine
+    store_memory; /* the small reference: for tests, forgets everything at close */
+
+#endif

@@ -1,0 +1,218 @@
+/* Rules that hold in every engine.
+ *
+ * They stand here once so that two engines cannot differ in them: an engine calls
+ * store_op_check before it touches an op, and after that only has to look at what is stored.
+ * Nothing here writes. */
+#include "store_rules.h"
+
+#include "mem.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { FIRST_ROOM = 8 };
+
+enum store_phase store_phase_of(enum state state)
+{
+    if (state == STATE_UNKNOWN) {
+        return STORE_PHASE_HELD;
+    }
+    return state_is_final(state) ? STORE_PHASE_FINAL : STORE_PHASE_LIVE;
+}
+
+bool store_keeps_body(enum state state)
+{
+    return state != STATE_SENT && state != STATE_HANDED_OFF;
+}
+
+bool store_is_due_state(enum state state)
+{
+    return state == STATE_ACCEPTED || state == STATE_DEFERRED;
+}
+
+void store_op_refuse(struct store_op *op, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    op->why = (struct err_text){.code = ERR_INVALID};
+    if (vsnprintf(op->why.text, sizeof op->why.text, fmt, args) < 0) {
+        op->why.text[0] = '\0';
+    }
+    va_end(args);
+    op->result = STORE_REFUSED;
+}
+
+static bool ends(const char *text, size_t room)
+{
+    return memchr(text, '\0', room) != NULL;
+}
+
+static bool is_state(enum state state)
+{
+    return (int)state > STATE_NONE && (int)state < STATE_COUNT;
+}
+
+static bool check_accept(struct store_op *op)
+{
+    const struct store_row *row = &op->accept.row;
+    const struct {
+        const char *name;
+        const char *text;
+        size_t room;
+    } texts[] = {
+        {"producer", row->producer, sizeof row->producer},
+        {"id", row->id, sizeof row->id},
+        {"profile", row->profile, sizeof row->profile},
+        {"worker", row->worker, sizeof row->worker},
+        {"reason", row->reason, sizeof row->reason},
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        if (!ends(texts[i].text, texts[i].room)) {
+            store_op_refuse(op, "%s: longer than %zu bytes", texts[i].name, texts[i].room - 1);
+            return false;
+        }
+    }
+    if (row->id[0] == '\0') {
+        store_op_refuse(op, "id: empty");
+        return false;
+    }
+    if (!is_state(row->state) || !state_may_move(STATE_NONE, row->state)) {
+        store_op_refuse(op, "state: a request does not begin as %s", state_name(row->state));
+        return false;
+    }
+    if (op->accept.body_len > STORE_BODY_MAX_BYTES) {
+        store_op_refuse(op, "body: larger than %d bytes", STORE_BODY_MAX_BYTES);
+        return false;
+    }
+    return true;
+}
+
+static bool check_move(struct store_op *op)
+{
+    enum state from = op->move.from;
+    enum state to = op->move.to;
+    if (!is_state(from) || !is_state(to) || !state_may_move(from, to)) {
+        store_op_refuse(op, "state: no move from %s to %s", state_name(from), state_name(to));
+        return false;
+    }
+    if (op->move.reason != NULL && strlen(op->move.reason) >= STORE_REASON_BYTES) {
+        store_op_refuse(op, "reason: longer than %d bytes", STORE_REASON_BYTES - 1);
+        return false;
+    }
+    if (op->move.worker != NULL && strlen(op->move.worker) >= STORE_WORKER_BYTES) {
+        store_op_refuse(op, "worker: longer than %d bytes", STORE_WORKER_BYTES - 1);
+        return false;
+    }
+    return true;
+}
+
+static bool check_limit(struct store_op *op, size_t limit)
+{
+    if (limit == 0) {
+        store_op_refuse(op, "limit: must be at least 1");
+        return false;
+    }
+    return true;
+}
+
+bool store_op_check(struct store_op *op)
+{
+    switch (op->kind) {
+    case STORE_ACCEPT:
+        return check_accept(op);
+    case STORE_MOVE:
+        return check_move(op);
+    case STORE_NOTE:
+        if (op->event == NULL) {
+            store_op_refuse(op, "event: a note without one");
+            return false;
+        }
+        return true;
+    case STORE_GET:
+        if (op->get.id == NULL || op->get.id[0] == '\0') {
+            store_op_refuse(op, "id: empty");
+            return false;
+        }
+        return true;
+    case STORE_LIST:
+        return check_limit(op, op->list.limit);
+    case STORE_HISTORY:
+        return check_limit(op, op->history.limit);
+    case STORE_SWEEP:
+        return check_limit(op, op->sweep.limit);
+    case STORE_DUE:
+    case STORE_LANES:
+    case STORE_LIVE:
+    case STORE_BODY:
+    case STORE_COUNTS:
+        return true;
+    case STORE_KIND_COUNT:
+        break;
+    }
+    store_op_refuse(op, "kind: no such operation %d", (int)op->kind);
+    return false;
+}
+
+void store_op_reset(struct store_op *op)
+{
+    store_op_fini(op);
+    op->result = STORE_PENDING;
+    op->why = (struct err_text){0};
+    op->event_number = 0;
+    if (op->kind == STORE_ACCEPT) {
+        op->accept.row.pk = 0;
+        op->accept.row.last_event = 0;
+    }
+}
+
+/* Room is not stored: it is the power of two at or above count, FIRST_ROOM at least. */
+static void *grown(void *items, size_t count, size_t size)
+{
+    if (count == 0) {
+        return mem_resize(items, FIRST_ROOM, size);
+    }
+    if (count >= FIRST_ROOM && (count & (count - 1)) == 0) {
+        return mem_resize(items, count * 2, size);
+    }
+    return items;
+}
+
+struct store_row *store_rows_add(struct store_row **items, size_t *count)
+{
+    *items = grown(*items, *count, sizeof **items);
+    struct store_row *item = &(*items)[(*count)++];
+    memset(item, 0, sizeof *item);
+    return item;
+}
+
+struct store_event *store_events_add(struct store_event **items, size_t *count)
+{
+    *items = grown(*items, *count, sizeof **items);
+    struct store_event *item = &(*items)[(*count)++];
+    memset(item, 0, sizeof *item);
+    return item;
+}
+
+struct store_lane *store_lanes_add(struct store_lane **items, size_t *count)
+{
+    *items = grown(*items, *count, sizeof **items);
+    struct store_lane *item = &(*items)[(*count)++];
+    memset(item, 0, sizeof *item);
+    return item;
+}
+
+bool store_list_match(const struct store_op *op, const struct store_row *row)
+{
+    if (op->list.states != 0 && (op->list.states & (1u << row->state)) == 0) {
+        return false;
+    }
+    if (op->list.profile != NULL && strcmp(op->list.profile, row->profile) != 0) {
+        return false;
+    }
+    if (op->list.producer != NULL && strcmp(op->list.producer, row->producer) != 0) {
+        return false;
+    }
+    return op->list.id_prefix == NULL ||
+           strncmp(row->id, op->list.id_prefix, strlen(op->list.id_prefix)) == 0;
+}

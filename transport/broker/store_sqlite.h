@@ -1,0 +1,164 @@
+/* Inside of the SQLite engine: its connection, its statements, its parts. No other code
+ * includes this. */
+#ifndef TPN_STORE_SQLITE_H
+#define TPN_STORE_SQLITE_H
+
+#include "store.h"
+
+#include <sqlite3.h>
+
+/* The statements; each is prepared once and kept. Order as in store_sqlite_db.c. */
+enum sql {
+    SQL_BEGIN,
+    SQL_COMMIT,
+    SQL_ROLLBACK,
+    SQL_MARK_SET,
+    SQL_KEY_ADD,
+    SQL_KEY_GET,
+    SQL_KEY_DROP,
+    SQL_REQUEST_ADD,
+    SQL_REQUEST_GET,
+    SQL_REQUEST_BY_KEY,
+    SQL_REQUEST_BY_ID,
+    SQL_REQUEST_HEAD,
+    SQL_REQUEST_MOVE,
+    SQL_REQUEST_REPLACE,
+    SQL_REQUEST_EVENT,
+    SQL_REQUEST_DROP,
+    SQL_REQUEST_LIVE,
+    SQL_REQUEST_LIST,
+    SQL_REQUEST_OLD,
+    SQL_DUE_SAME,
+    SQL_DUE,
+    SQL_DUE_NEXT,
+    SQL_LANE_PRIORITY,
+    SQL_LANE_PRODUCER,
+    SQL_LANE_PROFILE,
+    SQL_BODY_ADD,
+    SQL_BODY_GET,
+    SQL_BODY_THERE,
+    SQL_BODY_DROP,
+    SQL_EVENT_ADD,
+    SQL_EVENT_GET,
+    SQL_EVENT_PREV,
+    SQL_EVENT_AFTER,
+    SQL_EVENT_DROP,
+    SQL_COUNT
+};
+
+/* What changes with a batch and is kept in memory: copied before, put back when the batch is
+ * rolled back. */
+struct sqlite_tally {
+    uint64_t
+        batch; /* batches that wrote; also on disk, table mark, to find out a lost answer */
+    uint64_t last_pk;  /* highest ever given; on disk too */
+    uint64_t sequence; /* of the newest event in this epoch */
+    uint64_t by_state[STATE_COUNT];
+};
+
+/* A duplicate's row waits here for the commit: until then its op must keep its input. */
+struct sqlite_duplicate {
+    struct store_op *op;
+    struct store_row row;
+};
+
+/* What a move needs to know of a row. */
+struct sqlite_head {
+    uint64_t pk; /* 0 = empty place */
+    uint64_t lease;
+    uint64_t last_event;
+    int64_t visible_at_ms;
+    enum state state;
+};
+
+enum { SQLITE_HEADS = 16384 }; /* a power of two; 640 KB */
+
+struct sqlite_store {
+    struct store base;
+    char *folder;
+    char *path;
+    int lock_fd;
+    uint64_t reserve_bytes;
+    int64_t space_until_ms; /* monotonic: the figure below is fresh until then */
+    bool space_low;
+    sqlite3 *db; /* null after a failure, until it could be opened again */
+    sqlite3_stmt *statements[SQL_COUNT];
+    struct sqlite_tally now;
+    struct sqlite_tally before; /* as of the begin of the batch */
+    bool wrote;                 /* in this batch */
+    bool in_doubt; /* a commit failed and nobody has looked yet whether it happened */
+    int wal_pages; /* in the log and not yet known to be in the file */
+    struct sqlite_duplicate *duplicates;
+    size_t duplicate_count;
+    /* Heads of rows touched of late, at pk % SQLITE_HEADS: a move seldom has to read its row
+     * first. As in the transaction; forgotten as a whole when one is rolled back. */
+    struct sqlite_head heads[SQLITE_HEADS];
+};
+
+/* ---- store_sqlite_db.c: the connection ---- */
+
+/* Open the file, set the modes, make or check the schema, prepare all statements.
+ * ERR_CONFIG: not our file or a newer schema. ERR_STORAGE: anything of the disk. On failure
+ * nothing stays open. */
+enum err sqlite_db_connect(struct sqlite_store *store, struct err_text *why) NODISCARD;
+
+/* Close the connection, if any. */
+void sqlite_db_disconnect(struct sqlite_store *store);
+
+/* Forget the cached heads: what they tell may have been rolled back. */
+void sqlite_db_forget_heads(struct sqlite_store *store);
+
+/* Raise the epoch on disk and take it. */
+enum err sqlite_db_raise_epoch(struct sqlite_store *store, struct err_text *why) NODISCARD;
+
+/* Read the mark (batch, last_pk) of the last committed batch that wrote. */
+enum err sqlite_db_read_mark(struct sqlite_store *store, struct sqlite_tally *out,
+                             struct err_text *why) NODISCARD;
+
+/* Count the rows by state: reads the whole table, for open. */
+enum err sqlite_db_count(struct sqlite_store *store, uint64_t by_state[STATE_COUNT],
+                         struct err_text *why) NODISCARD;
+
+/* Put what SQLite says of its last error into why. */
+enum err sqlite_db_error(sqlite3 *db, enum err code, const char *what, struct err_text *why);
+
+/* A statement, ready to be bound. */
+sqlite3_stmt *sqlite_db_statement(struct sqlite_store *store, enum sql sql);
+
+/* Run a bound statement that gives no rows. SQLITE_OK or SQLite's error. */
+int sqlite_db_run(sqlite3_stmt *statement) NODISCARD;
+
+/* Bind count integers to the parameters from `first` on. */
+void sqlite_db_bind_ints(sqlite3_stmt *statement, int first, const int64_t *values, int count);
+
+/* Bind borrowed text (null = "") or bytes (null = NULL); both must live until the statement
+ * has run. */
+void sqlite_db_bind_text(sqlite3_stmt *statement, int place, const char *text);
+void sqlite_db_bind_bytes(sqlite3_stmt *statement, int place, const void *data, size_t len);
+
+/* A text column of the row under a statement, cut to the room. */
+void sqlite_db_read_text(sqlite3_stmt *statement, int column, char *out, size_t room);
+
+/* The row under a statement whose columns are those of a request. */
+void sqlite_db_read_row(sqlite3_stmt *statement, struct store_row *row);
+
+/* ---- store_sqlite_write.c, store_sqlite_read.c: one op each ----
+ * They return SQLITE_OK with the op's result set, or SQLite's error: then exec rolls back. */
+int sqlite_write_accept(struct sqlite_store *store, struct store_op *op) NODISCARD;
+int sqlite_write_move(struct sqlite_store *store, struct store_op *op) NODISCARD;
+int sqlite_write_note(struct sqlite_store *store, struct store_op *op) NODISCARD;
+int sqlite_write_sweep(struct sqlite_store *store, struct store_op *op) NODISCARD;
+int sqlite_read_get(struct sqlite_store *store, struct store_op *op) NODISCARD;
+int sqlite_read_due(struct sqlite_store *store, struct store_op *op) NODISCARD;
+int sqlite_read_lanes(struct sqlite_store *store, struct store_op *op) NODISCARD;
+int sqlite_read_live(struct sqlite_store *store, struct store_op *op) NODISCARD;
+int sqlite_read_body(struct sqlite_store *store, struct store_op *op) NODISCARD;
+int sqlite_read_list(struct sqlite_store *store, struct store_op *op) NODISCARD;
+int sqlite_read_history(struct sqlite_store *store, struct store_op *op) NODISCARD;
+int sqlite_read_counts(struct sqlite_store *store, struct store_op *op) NODISCARD;
+
+/* One row by pk into *row; *found tells. */
+int sqlite_read_row(struct sqlite_store *store, uint64_t pk, struct store_row *row,
+                    bool *found) NODISCARD;
+
+#endif

@@ -1,0 +1,430 @@
+/* The SQLite engine's writing ops.
+ *
+ * An op looks first and writes only when nothing can refuse it any more, so a refused op
+ * leaves no trace and needs no savepoint. What an op counts it counts in store->now, which
+ * exec puts back when the batch is rolled back. */
+#include "store_sqlite.h"
+
+#include "clock.h"
+#include "mem.h"
+#include "store_rules.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+enum { SPACE_FRESH_MS = 1000 };
+
+static struct sqlite_head *place_of(struct sqlite_store *store, uint64_t pk)
+{
+    return &store->heads[pk % SQLITE_HEADS];
+}
+
+static bool space_is_low(struct sqlite_store *store)
+{
+    int64_t now_ms = clock_mono_ms();
+    if (store->reserve_bytes == 0 || now_ms < store->space_until_ms) {
+        return store->space_low;
+    }
+    struct statvfs space;
+    /* A folder that cannot be asked is no reason to refuse: the commit itself will tell. */
+    store->space_low = statvfs(store->folder, &space) == 0 &&
+                       (uint64_t)space.f_bavail * space.f_frsize < store->reserve_bytes;
+    store->space_until_ms = now_ms + SPACE_FRESH_MS;
+    return store->space_low;
+}
+
+/* Number the op's event, if it has one; the caller writes the number into the row. */
+static uint64_t next_number(struct sqlite_store *store, const struct store_op *op)
+{
+    if (op->event == NULL) {
+        return 0;
+    }
+    store->now.sequence++;
+    return store->base.epoch << STORE_SEQUENCE_BITS | store->now.sequence;
+}
+
+static int add_event(struct sqlite_store *store, struct store_op *op, const int64_t values[4])
+{
+    sqlite3_stmt *statement = sqlite_db_statement(store, SQL_EVENT_ADD);
+    sqlite_db_bind_ints(statement, 1, values, 4);
+    sqlite_db_bind_bytes(statement, 5, op->event, op->event_len);
+    op->event_number = (uint64_t)values[0];
+    return sqlite_db_run(statement);
+}
+
+static int find_key(struct sqlite_store *store, const struct store_op *op, uint64_t *pk,
+                    bool *same)
+{
+    sqlite3_stmt *statement = sqlite_db_statement(store, SQL_KEY_GET);
+    sqlite_db_bind_text(statement, 1, op->accept.row.id);
+    sqlite_db_bind_text(statement, 2, op->accept.row.producer);
+    *pk = 0;
+    int rc = sqlite3_step(statement);
+    if (rc == SQLITE_ROW) {
+        *pk = (uint64_t)sqlite3_column_int64(statement, 0);
+        *same = sqlite3_column_bytes(statement, 1) == STORE_DIGEST_BYTES &&
+                memcmp(sqlite3_column_blob(statement, 1), op->accept.digest,
+                       STORE_DIGEST_BYTES) == 0;
+    }
+    (void)sqlite3_reset(statement);
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+static int answer_known(struct sqlite_store *store, struct store_op *op, uint64_t pk, bool same)
+{
+    if (!same) {
+        op->result = STORE_CONFLICT;
+        return SQLITE_OK;
+    }
+    struct sqlite_duplicate duplicate = {.op = op};
+    bool found = false;
+    int rc = sqlite_read_row(store, pk, &duplicate.row, &found);
+    if (rc != SQLITE_OK) {
+        return rc;
+    }
+    if (!found) {
+        return SQLITE_CORRUPT; /* key and row are made and dropped together */
+    }
+    store->duplicates =
+        mem_resize(store->duplicates, store->duplicate_count + 1, sizeof *store->duplicates);
+    store->duplicates[store->duplicate_count++] = duplicate;
+    op->result = STORE_DUPLICATE;
+    return SQLITE_OK;
+}
+
+static int add_request(struct sqlite_store *store, const struct store_op *op)
+{
+    const struct store_row *row = &op->accept.row;
+    const int64_t values[] = {
+        (int64_t)row->pk,
+        (int64_t)row->state,
+        (int64_t)store_phase_of(row->state),
+        (int64_t)row->lease,
+        (int64_t)row->last_event,
+        row->visible_at_ms,
+        row->changed_at_ms,
+        row->attempt,
+        row->losses,
+        row->partial ? 1 : 0,
+        row->priority,
+        row->expire_at_ms,
+        row->accepted_at_ms,
+        row->recipients,
+    };
+    enum { INTS = sizeof values / sizeof values[0] };
+    sqlite3_stmt *statement = sqlite_db_statement(store, SQL_REQUEST_ADD);
+    sqlite_db_bind_ints(statement, 1, values, INTS);
+    sqlite_db_bind_text(statement, INTS + 1, row->profile);
+    sqlite_db_bind_text(statement, INTS + 2, row->producer);
+    sqlite_db_bind_text(statement, INTS + 3, row->id);
+    sqlite_db_bind_text(statement, INTS + 4, row->worker);
+    sqlite_db_bind_text(statement, INTS + 5, row->reason);
+    sqlite_db_bind_bytes(statement, INTS + 6, op->accept.results, op->accept.results_len);
+    return sqlite_db_run(statement);
+}
+
+static int add_body(struct sqlite_store *store, const struct store_op *op)
+{
+    sqlite3_stmt *statement = sqlite_db_statement(store, SQL_BODY_ADD);
+    (void)sqlite3_bind_int64(statement, 1, (int64_t)op->accept.row.pk);
+    /* A null pointer would bind NULL. */
+    sqlite_db_bind_bytes(statement, 2,
+                         op->accept.body_len > 0 ? op->accept.body : (const void *)"",
+                         op->accept.body_len);
+    return sqlite_db_run(statement);
+}
+
+/* Take the key for the next pk. *taken false: somebody has it. */
+static int add_key(struct sqlite_store *store, const struct store_op *op, bool *taken)
+{
+    sqlite3_stmt *statement = sqlite_db_statement(store, SQL_KEY_ADD);
+    (void)sqlite3_bind_int64(statement, 1, (int64_t)(store->now.last_pk + 1));
+    sqlite_db_bind_text(statement, 2, op->accept.row.id);
+    sqlite_db_bind_text(statement, 3, op->accept.row.producer);
+    sqlite_db_bind_bytes(statement, 4, op->accept.digest, STORE_DIGEST_BYTES);
+    int rc = sqlite_db_run(statement);
+    *taken = rc == SQLITE_OK && sqlite3_changes(store->db) == 1;
+    return rc;
+}
+
+int sqlite_write_accept(struct sqlite_store *store, struct store_op *op)
+{
+    struct store_row *row = &op->accept.row;
+    bool taken = false;
+    bool low = space_is_low(store);
+    int rc = low ? SQLITE_OK : add_key(store, op, &taken);
+    if (rc != SQLITE_OK) {
+        return rc;
+    }
+    if (!taken) {
+        uint64_t pk = 0;
+        bool same = false;
+        rc = find_key(store, op, &pk, &same);
+        if (rc == SQLITE_OK && pk != 0) {
+            return answer_known(store, op, pk, same);
+        }
+        if (rc == SQLITE_OK) {
+            store_op_refuse(op, "disk: less than %" PRIu64 " bytes free", store->reserve_bytes);
+        }
+        return rc;
+    }
+    store->wrote = true;
+    row->pk = ++store->now.last_pk;
+    row->last_event = next_number(store, op);
+    rc = add_request(store, op);
+    if (rc == SQLITE_OK) {
+        rc = add_body(store, op);
+    }
+    if (rc == SQLITE_OK && row->last_event != 0) {
+        const int64_t values[4] = {(int64_t)row->last_event, (int64_t)row->pk, 0,
+                                   row->accepted_at_ms};
+        rc = add_event(store, op, values);
+    }
+    *place_of(store, row->pk) = (struct sqlite_head){
+        .pk = row->pk,
+        .lease = row->lease,
+        .last_event = row->last_event,
+        .visible_at_ms = row->visible_at_ms,
+        .state = row->state,
+    };
+    store->now.by_state[row->state]++;
+    op->result = STORE_DONE;
+    return rc;
+}
+
+/* The head of a row; pk 0 when there is no such row. */
+static int read_head(struct sqlite_store *store, uint64_t pk, struct sqlite_head *head)
+{
+    struct sqlite_head *place = place_of(store, pk);
+    if (place->pk == pk) {
+        *head = *place;
+        return SQLITE_OK;
+    }
+    sqlite3_stmt *statement = sqlite_db_statement(store, SQL_REQUEST_HEAD);
+    (void)sqlite3_bind_int64(statement, 1, (int64_t)pk);
+    int rc = sqlite3_step(statement);
+    *head = (struct sqlite_head){0};
+    if (rc == SQLITE_ROW) {
+        head->pk = pk;
+        head->state = (enum state)sqlite3_column_int(statement, 0);
+        head->lease = (uint64_t)sqlite3_column_int64(statement, 1);
+        head->last_event = (uint64_t)sqlite3_column_int64(statement, 2);
+        head->visible_at_ms = sqlite3_column_int64(statement, 3);
+        *place = *head;
+    }
+    (void)sqlite3_reset(statement);
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+static int body_is_there(struct sqlite_store *store, uint64_t pk, bool *there)
+{
+    sqlite3_stmt *statement = sqlite_db_statement(store, SQL_BODY_THERE);
+    (void)sqlite3_bind_int64(statement, 1, (int64_t)pk);
+    int rc = sqlite3_step(statement);
+    *there = rc == SQLITE_ROW;
+    (void)sqlite3_reset(statement);
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+static int drop_by_pk(struct sqlite_store *store, enum sql sql, uint64_t pk)
+{
+    sqlite3_stmt *statement = sqlite_db_statement(store, sql);
+    (void)sqlite3_bind_int64(statement, 1, (int64_t)pk);
+    return sqlite_db_run(statement);
+}
+
+static int update_row(struct sqlite_store *store, const struct store_op *op,
+                      const struct sqlite_head *head, uint64_t last_event)
+{
+    enum store_phase phase = store_phase_of(op->move.to);
+    bool stays =
+        phase == store_phase_of(head->state) && op->move.visible_at_ms == head->visible_at_ms;
+    sqlite3_stmt *statement =
+        sqlite_db_statement(store, stays ? SQL_REQUEST_MOVE : SQL_REQUEST_REPLACE);
+    const int64_t values[] = {
+        (int64_t)op->move.pk, (int64_t)op->move.to,     (int64_t)op->move.lease,
+        (int64_t)last_event,  op->move.changed_at_ms,   op->move.attempt,
+        op->move.losses,      op->move.partial ? 1 : 0,
+    };
+    enum { INTS = sizeof values / sizeof values[0] };
+    sqlite_db_bind_ints(statement, 1, values, INTS);
+    sqlite_db_bind_text(statement, INTS + 1, op->move.worker);
+    sqlite_db_bind_text(statement, INTS + 2, op->move.reason);
+    sqlite_db_bind_bytes(statement, INTS + 3, op->move.results, op->move.results_len);
+    if (!stays) {
+        (void)sqlite3_bind_int64(statement, INTS + 4, op->move.visible_at_ms);
+        (void)sqlite3_bind_int(statement, INTS + 5, (int)phase);
+    }
+    return sqlite_db_run(statement);
+}
+
+/* Look at the row; leaves result PENDING when the move may be made. */
+static int judge_move(struct sqlite_store *store, struct store_op *op, struct sqlite_head *head)
+{
+    int rc = read_head(store, op->move.pk, head);
+    if (rc != SQLITE_OK) {
+        return rc;
+    }
+    if (head->pk == 0) {
+        op->result = STORE_NOT_FOUND;
+        return SQLITE_OK;
+    }
+    if (head->state != op->move.from ||
+        (op->move.expect_lease != UINT64_MAX && head->lease != op->move.expect_lease)) {
+        op->result = STORE_STALE;
+        return SQLITE_OK;
+    }
+    if (state_is_final(head->state)) {
+        bool there = false;
+        rc = body_is_there(store, op->move.pk, &there);
+        if (rc == SQLITE_OK && !there) {
+            store_op_refuse(op, "the body is gone");
+        }
+    }
+    return rc;
+}
+
+int sqlite_write_move(struct sqlite_store *store, struct store_op *op)
+{
+    struct sqlite_head head;
+    int rc = judge_move(store, op, &head);
+    if (rc != SQLITE_OK || op->result != STORE_PENDING) {
+        return rc;
+    }
+    store->wrote = true;
+    uint64_t number = next_number(store, op);
+    rc = update_row(store, op, &head, number != 0 ? number : head.last_event);
+    if (rc == SQLITE_OK && !store_keeps_body(op->move.to)) {
+        rc = drop_by_pk(store, SQL_BODY_DROP, op->move.pk);
+    }
+    if (rc == SQLITE_OK && number != 0) {
+        const int64_t values[4] = {(int64_t)number, (int64_t)op->move.pk,
+                                   (int64_t)head.last_event, op->move.changed_at_ms};
+        rc = add_event(store, op, values);
+    }
+    *place_of(store, op->move.pk) = (struct sqlite_head){
+        .pk = op->move.pk,
+        .lease = op->move.lease,
+        .last_event = number != 0 ? number : head.last_event,
+        .visible_at_ms = op->move.visible_at_ms,
+        .state = op->move.to,
+    };
+    store->now.by_state[head.state]--;
+    store->now.by_state[op->move.to]++;
+    op->result = STORE_DONE;
+    return rc;
+}
+
+int sqlite_write_note(struct sqlite_store *store, struct store_op *op)
+{
+    struct sqlite_head head;
+    int rc = read_head(store, op->note.pk, &head);
+    if (rc != SQLITE_OK) {
+        return rc;
+    }
+    if (head.pk == 0) {
+        op->result = STORE_NOT_FOUND;
+        return SQLITE_OK;
+    }
+    store->wrote = true;
+    const int64_t values[4] = {(int64_t)next_number(store, op), (int64_t)op->note.pk,
+                               (int64_t)head.last_event, clock_wall_ms()};
+    const int64_t update[2] = {values[0], values[1]};
+    sqlite3_stmt *statement = sqlite_db_statement(store, SQL_REQUEST_EVENT);
+    sqlite_db_bind_ints(statement, 1, update, 2);
+    rc = sqlite_db_run(statement);
+    place_of(store, op->note.pk)->last_event = (uint64_t)values[0];
+    op->result = STORE_DONE;
+    return rc == SQLITE_OK ? add_event(store, op, values) : rc;
+}
+
+/* One row that goes: what else hangs on it. */
+struct old_row {
+    uint64_t pk;
+    uint64_t last_event;
+    enum state state;
+    char id[STORE_ID_BYTES];
+    char producer[STORE_PRODUCER_BYTES];
+};
+
+/* Collected before anything is dropped: a walk over an index must not change it. */
+static int find_old(struct sqlite_store *store, const struct store_op *op,
+                    struct old_row **rows, size_t *count)
+{
+    sqlite3_stmt *statement = sqlite_db_statement(store, SQL_REQUEST_OLD);
+    const int64_t values[2] = {op->sweep.before_ms,
+                               op->sweep.limit > INT_MAX ? INT_MAX : (int64_t)op->sweep.limit};
+    sqlite_db_bind_ints(statement, 1, values, 2);
+    size_t room = 0;
+    int rc = sqlite3_step(statement);
+    for (; rc == SQLITE_ROW; rc = sqlite3_step(statement)) {
+        if (*count == room) {
+            room = room > 0 ? room * 2 : 64;
+            *rows = mem_resize(*rows, room, sizeof **rows);
+        }
+        struct old_row *row = &(*rows)[(*count)++];
+        row->pk = (uint64_t)sqlite3_column_int64(statement, 0);
+        row->state = (enum state)sqlite3_column_int(statement, 1);
+        row->last_event = (uint64_t)sqlite3_column_int64(statement, 2);
+        sqlite_db_read_text(statement, 3, row->id, sizeof row->id);
+        sqlite_db_read_text(statement, 4, row->producer, sizeof row->producer);
+    }
+    (void)sqlite3_reset(statement);
+    return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+static int drop_history(struct sqlite_store *store, uint64_t number)
+{
+    sqlite3_stmt *statement = sqlite_db_statement(store, SQL_EVENT_DROP);
+    int rc = SQLITE_OK;
+    while (number != 0 && rc == SQLITE_OK) {
+        (void)sqlite3_bind_int64(statement, 1, (int64_t)number);
+        rc = sqlite3_step(statement);
+        /* A missing link ends the chain: better a few events left over than a sweep that
+         * never ends. */
+        number = rc == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(statement, 0) : 0;
+        rc = rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
+        (void)sqlite3_reset(statement);
+    }
+    return rc;
+}
+
+static int drop_old(struct sqlite_store *store, const struct old_row *row)
+{
+    int rc = drop_history(store, row->last_event);
+    if (rc == SQLITE_OK) {
+        rc = drop_by_pk(store, SQL_BODY_DROP, row->pk);
+    }
+    if (rc == SQLITE_OK) {
+        sqlite3_stmt *statement = sqlite_db_statement(store, SQL_KEY_DROP);
+        sqlite_db_bind_text(statement, 1, row->id);
+        sqlite_db_bind_text(statement, 2, row->producer);
+        rc = sqlite_db_run(statement);
+    }
+    if (rc == SQLITE_OK) {
+        rc = drop_by_pk(store, SQL_REQUEST_DROP, row->pk);
+    }
+    if (place_of(store, row->pk)->pk == row->pk) {
+        place_of(store, row->pk)->pk = 0;
+    }
+    store->now.by_state[row->state]--;
+    return rc;
+}
+
+int sqlite_write_sweep(struct sqlite_store *store, struct store_op *op)
+{
+    struct old_row *rows = NULL;
+    size_t count = 0;
+    int rc = find_old(store, op, &rows, &count);
+    for (size_t i = 0; i < count && rc == SQLITE_OK; i++) {
+        store->wrote = true;
+        rc = drop_old(store, &rows[i]);
+    }
+    free(rows);
+    op->sweep.swept = count;
+    op->result = STORE_DONE;
+    return rc;
+}
