@@ -1,0 +1,350 @@
+/* The pickup back end in folders of its own: what is on disk at each step, and what is told. */
+#include "clock.h"
+#include "deliver.h"
+#include "loop.h"
+#include "mem.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { MAILS = 40, PATIENCE_MS = 20000 };
+
+struct world {
+    char root[64];
+    char folder[128];
+    const char *roots[2];
+    struct loop *loop;
+    void *backend;
+    struct settings_plan plan;
+    struct delivery mails[MAILS];
+    unsigned asks;
+    unsigned done;
+    enum deliver_permit permit;
+    bool permit_now;
+};
+
+static void on_ask(void *arg, struct delivery *delivery)
+{
+    struct world *w = arg;
+    w->asks++;
+    if (w->permit_now) {
+        deliver_pickup.permit(w->backend, delivery, w->permit);
+    }
+}
+
+static void on_done(void *arg, struct delivery *delivery)
+{
+    struct world *w = arg;
+    (void)delivery;
+    w->done++;
+}
+
+static const struct deliver_owner owner = {.ask = on_ask, .done = on_done};
+
+static void world_open(struct world *w)
+{
+    struct err_text why = {.code = ERR_OK};
+    *w = (struct world){.root = "/tmp/tpn-pickup-XXXXXX", .permit = DELIVER_GRANTED};
+    w->permit_now = true;
+    assert_non_null(mkdtemp(w->root));
+    (void)snprintf(w->folder, sizeof w->folder, "%s/in", w->root);
+    assert_int_equal(mkdir(w->folder, 0700), 0);
+    w->roots[0] = w->root;
+    assert_int_equal(loop_new(&w->loop, &why), ERR_OK);
+    const struct deliver_context context = {
+        .loop = w->loop, .pickup_roots = w->roots, .pickup_threads = 4};
+    assert_int_equal(deliver_pickup.open(&context, &w->backend, &why), ERR_OK);
+    w->plan = (struct settings_plan){.route = SETTINGS_PICKUP, .folder = w->folder};
+}
+
+static void remove_all(const char *path)
+{
+    DIR *folder = opendir(path);
+    if (folder == NULL) {
+        (void)unlink(path);
+        return;
+    }
+    for (const struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
+            struct stat st;
+            char *child = mem_format("%s/%s", path, entry->d_name);
+            if (lstat(child, &st) == 0 && S_ISDIR(st.st_mode)) {
+                remove_all(child);
+            }
+            (void)unlink(child);
+            free(child);
+        }
+    }
+    (void)closedir(folder);
+    (void)rmdir(path);
+}
+
+static void world_close(struct world *w)
+{
+    deliver_pickup.close(&w->backend);
+    loop_free(&w->loop);
+    for (size_t i = 0; i < MAILS; i++) {
+        delivery_fini(&w->mails[i]);
+    }
+    remove_all(w->root);
+}
+
+static struct delivery *make(struct world *w, size_t i)
+{
+    struct delivery *delivery = &w->mails[i];
+    delivery->plan = &w->plan;
+    delivery->owner = &owner;
+    delivery->owner_arg = w;
+    (void)snprintf(delivery->file_name, sizeof delivery->file_name, "mail-%zu", i);
+    buf_init(&delivery->content, 4096);
+    buf_add_format(&delivery->content, "Subject: %zu\r\n\r\nbody\r\n", i);
+    delivery->recipient_count = 1;
+    delivery->recipients = mem_zero(1, sizeof *delivery->recipients);
+    return delivery;
+}
+
+static void turn_until(struct world *w, const unsigned *counter, unsigned wanted)
+{
+    struct err_text why = {.code = ERR_OK};
+    int64_t end_ms = clock_mono_ms() + PATIENCE_MS;
+    while (*counter < wanted) {
+        assert_true(clock_mono_ms() < end_ms);
+        assert_int_equal(loop_turn(w->loop, 1000, &why), ERR_OK);
+    }
+}
+
+static const struct deliver_recipient *run(struct world *w, size_t i)
+{
+    deliver_pickup.start(w->backend, &w->mails[i]);
+    turn_until(w, &w->done, w->done + 1);
+    return &w->mails[i].recipients[0];
+}
+
+static bool has(const struct world *w, const char *name)
+{
+    struct stat st;
+    char path[256];
+    (void)snprintf(path, sizeof path, "%s/%s", w->folder, name);
+    return stat(path, &st) == 0;
+}
+
+static void touch(const struct world *w, const char *name)
+{
+    char path[256];
+    (void)snprintf(path, sizeof path, "%s/%s", w->folder, name);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    (void)close(fd);
+}
+
+static void a_file_appears_whole_and_only_after_the_permit(void **state)
+{
+    struct world w;
+    char path[256];
+    char content[64] = "";
+    (void)state;
+    world_open(&w);
+    w.permit_now = false;
+    struct delivery *delivery = make(&w, 0);
+    deliver_pickup.start(w.backend, delivery);
+    turn_until(&w, &w.asks, 1);
+    assert_true(has(&w, ".mail-0.part"));
+    assert_false(has(&w, "mail-0.eml"));
+    deliver_pickup.permit(w.backend, delivery, DELIVER_GRANTED);
+    turn_until(&w, &w.done, 1);
+    assert_false(has(&w, ".mail-0.part"));
+    (void)snprintf(path, sizeof path, "%s/mail-0.eml", w.folder);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    assert_true(fread(content, 1, sizeof content - 1, file) > 0);
+    (void)fclose(file);
+    assert_string_equal(content, "Subject: 0\r\n\r\nbody\r\n");
+    assert_int_equal(delivery->recipients[0].outcome, PB_OUTCOME(DELIVERED));
+    assert_int_equal(delivery->recipients[0].phase, PB_PHASE(PICKUP));
+    assert_true(delivery->handed_off);
+    assert_string_equal(delivery->server, w.folder);
+    world_close(&w);
+}
+
+static void many_files_at_once_all_arrive(void **state)
+{
+    struct world w;
+    (void)state;
+    world_open(&w);
+    for (size_t i = 0; i < MAILS; i++) {
+        deliver_pickup.start(w.backend, make(&w, i));
+    }
+    turn_until(&w, &w.done, MAILS);
+    assert_int_equal(w.asks, MAILS);
+    for (size_t i = 0; i < MAILS; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "mail-%zu.eml", i);
+        assert_int_equal(w.mails[i].recipients[0].outcome, PB_OUTCOME(DELIVERED));
+        assert_true(has(&w, name));
+    }
+    world_close(&w);
+}
+
+static void a_denied_permit_leaves_nothing(void **state)
+{
+    struct world w;
+    (void)state;
+    world_open(&w);
+    w.permit = DELIVER_DENIED;
+    (void)make(&w, 0);
+    const struct deliver_recipient *recipient = run(&w, 0);
+    assert_int_equal(recipient->outcome, PB_OUTCOME(DEFERRED));
+    assert_int_equal(recipient->phase, PB_PHASE(BROKER));
+    assert_false(w.mails[0].handed_off);
+    assert_false(has(&w, ".mail-0.part"));
+    assert_false(has(&w, "mail-0.eml"));
+    world_close(&w);
+}
+
+/* The folder before, the kind of start, and what is told. */
+static const struct row {
+    const char *name;
+    const char *before;
+    bool look_only;
+    int outcome;
+    const char *text;
+    unsigned asks;
+} rows[] = {
+    {"earlier_attempt_did_it", "mail-0.eml", false, PB_OUTCOME(DELIVERED),
+     "already in the folder", 0},
+    {"part_of_earlier_attempt", ".mail-0.part", false, PB_OUTCOME(DELIVERED), "in the folder",
+     1},
+    {"look_there", "mail-0.eml", true, PB_OUTCOME(DELIVERED), "already in the folder", 0},
+    {"look_part", ".mail-0.part", true, PB_OUTCOME(DEFERRED), "was not handed over", 0},
+    {"look_gone", "other.eml", true, PB_OUTCOME(UNKNOWN),
+     "no longer in the folder: taken by the consumer, or removed", 0},
+};
+
+static void an_earlier_attempt_is_recognised(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct world w;
+        print_message("  %s\n", rows[i].name);
+        world_open(&w);
+        touch(&w, rows[i].before);
+        make(&w, 0)->look_only = rows[i].look_only;
+        const struct deliver_recipient *recipient = run(&w, 0);
+        assert_int_equal(recipient->outcome, rows[i].outcome);
+        assert_string_equal(recipient->text, rows[i].text);
+        assert_int_equal(w.asks, rows[i].asks);
+        world_close(&w);
+    }
+}
+
+/* folder: %s becomes the root. */
+static const struct place {
+    const char *name;
+    const char *folder;
+    int outcome;
+    const char *text;
+} places[] = {
+    {"the_root_itself", "%s", PB_OUTCOME(DELIVERED), "in the folder"},
+    {"slashes", "%s//in/", PB_OUTCOME(DELIVERED), "in the folder"},
+    {"outside", "/tmp", PB_OUTCOME(REFUSED), "not below"},
+    {"same_prefix", "%sx", PB_OUTCOME(REFUSED), "not below"},
+    {"dot_dot", "%s/in/../../elsewhere", PB_OUTCOME(REFUSED), "not below"},
+    {"link", "%s/link", PB_OUTCOME(REFUSED), "symbolic link"},
+    {"missing", "%s/nowhere", PB_OUTCOME(DEFERRED), "is missing"},
+    {"a_file", "%s/in/file", PB_OUTCOME(DEFERRED), "cannot be opened"},
+};
+
+static void only_folders_below_a_root_are_written_to(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        struct world w;
+        char link[128];
+        char folder[128];
+        const char *form = strstr(places[i].folder, "%s");
+        print_message("  %s\n", places[i].name);
+        world_open(&w);
+        touch(&w, "file");
+        (void)snprintf(link, sizeof link, "%s/link", w.root);
+        assert_int_equal(symlink("in", link), 0);
+        (void)snprintf(folder, sizeof folder, "%s%s", form != NULL ? w.root : places[i].folder,
+                       form != NULL ? form + 2 : "");
+        w.plan.folder = folder;
+        (void)make(&w, 0);
+        const struct deliver_recipient *recipient = run(&w, 0);
+        assert_int_equal(recipient->outcome, places[i].outcome);
+        assert_non_null(strstr(recipient->text, places[i].text));
+        world_close(&w);
+    }
+}
+
+static void a_name_cannot_leave_the_folder(void **state)
+{
+    static const char *const names[] = {"../mail", "", ".hidden", "a/b"};
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct world w;
+        world_open(&w);
+        struct delivery *delivery = make(&w, 0);
+        (void)snprintf(delivery->file_name, sizeof delivery->file_name, "%s", names[i]);
+        assert_int_equal(run(&w, 0)->outcome, PB_OUTCOME(REFUSED));
+        assert_int_equal(w.asks, 0);
+        world_close(&w);
+    }
+}
+
+static void a_part_that_vanished_is_put_off(void **state)
+{
+    struct world w;
+    char path[256];
+    (void)state;
+    world_open(&w);
+    w.permit_now = false;
+    struct delivery *delivery = make(&w, 0);
+    deliver_pickup.start(w.backend, delivery);
+    turn_until(&w, &w.asks, 1);
+    (void)snprintf(path, sizeof path, "%s/.mail-0.part", w.folder);
+    assert_int_equal(unlink(path), 0);
+    deliver_pickup.permit(w.backend, delivery, DELIVER_GRANTED);
+    turn_until(&w, &w.done, 1);
+    assert_int_equal(delivery->recipients[0].outcome, PB_OUTCOME(DEFERRED));
+    world_close(&w);
+}
+
+static void close_gives_up_in_every_state(void **state)
+{
+    struct world w;
+    (void)state;
+    world_open(&w);
+    w.permit_now = false;
+    for (size_t i = 0; i < MAILS; i++) {
+        deliver_pickup.start(w.backend, make(&w, i));
+    }
+    turn_until(&w, &w.asks, 1);
+    assert_int_equal(w.done, 0);
+    world_close(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_file_appears_whole_and_only_after_the_permit),
+        cmocka_unit_test(many_files_at_once_all_arrive),
+        cmocka_unit_test(a_denied_permit_leaves_nothing),
+        cmocka_unit_test(an_earlier_attempt_is_recognised),
+        cmocka_unit_test(only_folders_below_a_root_are_written_to),
+        cmocka_unit_test(a_name_cannot_leave_the_folder),
+        cmocka_unit_test(a_part_that_vanished_is_put_off),
+        cmocka_unit_test(close_gives_up_in_every_state),
+    };
+    return cmocka_run_group_tests_name("pickup", tests, NULL, NULL);
+}

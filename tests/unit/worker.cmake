@@ -1,0 +1,11 @@
+# Composing and delivering.
+tpn_unit(compose tpn_worker_core)
+tpn_unit(deliver tpn_worker_core)
+tpn_unit(encode tpn_worker_core)
+tpn_unit(header tpn_worker_core)
+tpn_unit(html tpn_worker_core)
+tpn_unit(outcome tpn_worker_core)
+tpn_unit(pickup tpn_worker_core)
+tpn_unit(secret tpn_worker_core)
+tpn_unit(smtp_engine tpn_worker_core)
+tpn_unit(smtp_reply tpn_worker_core)

@@ -1,0 +1,375 @@
+/* Jobs.
+ *
+ * Design notes: back ends may call back from inside start and permit, so a job holds itself with a count (`busy`) while it
+ * is in one of its own loops, and goes only when that is zero and nothing is under way. A permit that is denied means
+ * that the broker gave the lease to somebody else: nothing was sent, nothing is reported. */
+#include "job.h"
+
+#include "check.h"
+#include "clock.h"
+#include "compose.h"
+#include "log.h"
+#include "mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { PARTS_AT_ONCE = 8 };
+
+/* The recipients of one part: job->recipients[first …]. */
+struct slice {
+    uint32_t number;
+    size_t first;
+    size_t count;
+};
+
+struct part {
+    struct job *job;
+    uint32_t number;
+    int64_t started_us;
+    bool denied;
+    struct delivery delivery;
+    LIST_ENTRY(part) link;
+};
+
+LIST_HEAD(part_set, part);
+
+struct job {
+    const struct job_host *host;
+    PB(Job) *lease;                   /* the JOB's body, owned */
+    PB(NotificationRequest) *request; /* owned */
+    struct settings_plan inline_plan;
+    const struct settings_plan *plan;
+    uint32_t *recipients; /* indices to be tried, owned */
+    size_t recipient_count;
+    struct slice *slices; /* parts of them, owned */
+    bool one_each;
+    uint32_t parts;
+    uint32_t next_part;
+    uint32_t reported;
+    struct part_set active;
+    unsigned active_count;
+    unsigned busy;
+};
+
+static void part_ask(void *arg, struct delivery *delivery);
+static void part_done(void *arg, struct delivery *delivery);
+
+static const struct deliver_owner owner = {part_ask, part_done};
+
+uint64_t job_lease(const struct job *job)
+{
+    return job->lease->lease;
+}
+
+static void job_free(struct job *job)
+{
+    trackpro__notify__v1__job__free_unpacked(job->lease, NULL);
+    if (job->request != NULL) {
+        trackpro__notify__v1__notification_request__free_unpacked(job->request, NULL);
+    }
+    free(job->recipients);
+    free(job->slices);
+    free(job);
+}
+
+static void end_if_over(struct job *job)
+{
+    if (job->busy == 0 && job->active_count == 0 && job->next_part == job->parts) {
+        job->host->over(job->host->arg, job);
+        job_free(job);
+    }
+}
+
+/* ---- reporting ---- */
+
+static void fill_head(const struct job *job, PB(JobResult) *result)
+{
+    result->lease = job->lease->lease;
+    result->producer = job->lease->producer;
+    result->request_id = job->request != NULL ? job->request->id : (char *)(uintptr_t) "";
+}
+
+static void report_part(struct job *job, const struct part *part)
+{
+    const struct delivery *delivery = &part->delivery;
+    size_t count = delivery->recipient_count;
+    PB(JobResult) result = PB_INIT(JOB_RESULT);
+    PB(RecipientResult) *items = mem_zero(count, sizeof *items);
+    PB(RecipientResult) **pointers = mem_zero(count, sizeof *pointers);
+    uint32_t *indices = mem_zero(count, sizeof *indices);
+    for (size_t i = 0; i < count; i++) {
+        const struct deliver_recipient *recipient = &delivery->recipients[i];
+        const PB(Mailbox) *box = compose_recipient(job->request, recipient->index);
+        PB(RecipientResult) init = PB_INIT(RECIPIENT_RESULT);
+        items[i] = init;
+        items[i].address = box != NULL ? box->address : (char *)(uintptr_t)recipient->address;
+        items[i].outcome = recipient->outcome;
+        items[i].phase = recipient->phase;
+        items[i].smtp_code = recipient->code;
+        items[i].enhanced_code = (char *)(uintptr_t)recipient->enhanced;
+        items[i].text = recipient->text != NULL ? recipient->text : (char *)(uintptr_t) "";
+        pointers[i] = &items[i];
+        indices[i] = recipient->index;
+    }
+    fill_head(job, &result);
+    result.part = part->number;
+    result.recipients = indices;
+    result.n_recipients = count;
+    result.results = pointers;
+    result.n_results = count;
+    result.server = (char *)(uintptr_t)delivery->server;
+    result.tls_version = (char *)(uintptr_t)delivery->tls_version;
+    result.queue_id = (char *)(uintptr_t)delivery->queue_id;
+    result.message_id = (char *)(uintptr_t)delivery->message_id;
+    result.handed_off = delivery->handed_off;
+    result.duration_ms = (uint32_t)((clock_mono_us() - part->started_us) / 1000);
+    result.more = ++job->reported < job->parts;
+    job->host->report(job->host->arg, &result);
+    free(indices);
+    free(pointers);
+    free(items);
+}
+
+/* A part that came to no delivery. */
+static void refuse_slice(struct job *job, const struct slice *slice, const char *text)
+{
+    size_t first = slice->first;
+    size_t count = slice->count;
+    PB(JobResult) result = PB_INIT(JOB_RESULT);
+    PB(RecipientResult) *items = mem_zero(count, sizeof *items);
+    PB(RecipientResult) **pointers = mem_zero(count, sizeof *pointers);
+    for (size_t i = 0; i < count; i++) {
+        const PB(Mailbox) *box =
+            job->request != NULL ? compose_recipient(job->request, job->recipients[first + i])
+                                 : NULL;
+        PB(RecipientResult) init = PB_INIT(RECIPIENT_RESULT);
+        items[i] = init;
+        items[i].address = box != NULL ? box->address : (char *)(uintptr_t) "";
+        items[i].outcome = PB_OUTCOME(REFUSED);
+        items[i].phase = PB_PHASE(PREPARE);
+        items[i].text = (char *)(uintptr_t)text;
+        pointers[i] = &items[i];
+    }
+    fill_head(job, &result);
+    result.part = slice->number;
+    result.recipients = job->recipients + first;
+    result.n_recipients = count;
+    result.results = pointers;
+    result.n_results = count;
+    result.more = ++job->reported < job->parts;
+    job->host->report(job->host->arg, &result);
+    free(pointers);
+    free(items);
+}
+
+/* The whole job as its one part. */
+static void refuse_all(struct job *job, const char *text)
+{
+    struct slice all = {.count = job->recipient_count};
+    job->parts = 1;
+    job->next_part = 1;
+    refuse_slice(job, &all, text);
+}
+
+/* ---- parts ---- */
+
+static void part_ask(void *arg, struct delivery *delivery)
+{
+    struct part *part = arg;
+    struct job *job = part->job;
+    size_t count = 0;
+    uint32_t *indices = NULL;
+    if (job->parts > 1) { /* only these may be on their way, not the others of the job */
+        count = delivery->recipient_count;
+        indices = mem_zero(count, sizeof *indices);
+        for (size_t i = 0; i < count; i++) {
+            indices[i] = delivery->recipients[i].index;
+        }
+    }
+    job->host->ask(job->host->arg, job->lease->lease, part->number, indices, count);
+    free(indices);
+}
+
+static void start_parts(struct job *job);
+
+static void part_done(void *arg, struct delivery *delivery)
+{
+    struct part *part = arg;
+    struct job *job = part->job;
+    (void)delivery;
+    if (!part->denied) {
+        report_part(job, part);
+    }
+    LIST_REMOVE(part, link);
+    job->active_count--;
+    delivery_fini(&part->delivery);
+    free(part);
+    start_parts(job);
+    end_if_over(job);
+}
+
+static enum err compose_part(struct job *job, const struct slice *slice, struct part *part,
+                             struct err_text *why)
+{
+    struct compose_input input = {
+        .request = job->request,
+        .plan = job->plan,
+        .producer = job->lease->producer,
+        .accepted_at_ms = job->lease->accepted_at_ms,
+        .recipients = job->recipients + slice->first,
+        .recipient_count = slice->count,
+        .one_each = job->one_each,
+        .possible_duplicate = job->lease->possible_duplicate,
+    };
+    part->delivery.part = part->number; /* stands in the file's name */
+    enum err err = compose_mail(&input, &part->delivery, why);
+    part->delivery.plan = job->plan;
+    part->delivery.profile_version = job->lease->profile_version;
+    part->delivery.lease = job->lease->lease;
+    part->delivery.look_only = job->lease->look_only;
+    part->delivery.want_delivery_receipt = job->request->message->request_delivery_receipt;
+    part->delivery.owner = &owner;
+    part->delivery.owner_arg = part;
+    return err;
+}
+
+static void start_part(struct job *job)
+{
+    struct err_text why = {0};
+    struct part *part = mem_zero(1, sizeof *part);
+    const struct slice *slice = &job->slices[job->next_part++];
+    part->job = job;
+    part->number = slice->number;
+    part->started_us = clock_mono_us();
+    if (compose_part(job, slice, part, &why) != ERR_OK) {
+        log_info("compose", "request=%s result=refused text=\"%s\"", job->request->id,
+                 why.text);
+        refuse_slice(job, slice, why.text);
+        delivery_fini(&part->delivery);
+        free(part);
+        return;
+    }
+    LIST_INSERT_HEAD(&job->active, part, link);
+    job->active_count++;
+    void *backend = job->host->backend(job->host->arg, job->plan->route);
+    deliver_backend_of(job->plan->route)->start(backend, &part->delivery);
+}
+
+static void start_parts(struct job *job)
+{
+    if (job->busy > 0) {
+        return; /* the loop below is running already */
+    }
+    job->busy++;
+    while (job->next_part < job->parts && job->active_count < PARTS_AT_ONCE) {
+        start_part(job);
+    }
+    job->busy--;
+}
+
+void job_permit(struct job *job, uint32_t number, enum deliver_permit permit)
+{
+    struct part *part = NULL;
+    LIST_FOREACH(part, &job->active, link)
+    {
+        if (part->number == number) {
+            part->denied = permit == DELIVER_DENIED;
+            void *backend = job->host->backend(job->host->arg, job->plan->route);
+            deliver_backend_of(job->plan->route)->permit(backend, &part->delivery, permit);
+            return;
+        }
+    }
+}
+
+/* ---- starting ---- */
+
+static void choose_recipients(struct job *job)
+{
+    size_t all = job->request != NULL ? compose_recipient_count(job->request) : 0;
+    job->recipient_count = job->lease->n_recipients > 0 ? job->lease->n_recipients : all;
+    job->recipients = mem_zero(job->recipient_count, sizeof *job->recipients);
+    for (size_t i = 0; i < job->recipient_count;
+         i++) { /* rising, as the broker made the list */
+        job->recipients[i] =
+            job->lease->n_recipients > 0 ? job->lease->recipients[i] : (uint32_t)i;
+    }
+}
+
+static enum err choose_plan(struct job *job, const struct job_profile *profile,
+                            struct err_text *why)
+{
+    if (profile != NULL) {
+        job->plan = &profile->plan;
+        *why = profile->why;
+        return profile->good ? ERR_OK : ERR_INVALID;
+    }
+    const char *field = "settings";
+    job->plan = &job->inline_plan;
+    if (job->request->settings == NULL) {
+        return err_set(why, ERR_INVALID,
+                       "the request names a profile that the broker did not send");
+    }
+    return settings_plan(job->request->settings, &job->inline_plan, &field, why);
+}
+
+/* A part's number is the place of its group in the whole list, not in what is left to be tried: so the file that a part
+ * becomes has the same name on every attempt, and no other part ever has it. */
+static void choose_parts(struct job *job)
+{
+    size_t all = compose_recipient_count(job->request);
+    uint32_t limit = job->plan->max_recipients_per_message;
+    job->one_each = job->request->split == PB_SPLIT(ONE_EACH);
+    size_t group = job->one_each ? 1 : limit > 0 && limit < all ? limit : all;
+    job->slices = mem_zero(job->recipient_count, sizeof *job->slices);
+    job->parts = 0;
+    for (size_t i = 0; i < job->recipient_count; i++) {
+        uint32_t number = (uint32_t)(job->recipients[i] / group);
+        struct slice *last = job->parts > 0 ? &job->slices[job->parts - 1] : NULL;
+        if (last == NULL || last->number != number) {
+            last = &job->slices[job->parts++];
+            *last = (struct slice){.number = number, .first = i};
+        }
+        last->count++;
+    }
+}
+
+/* The broker checked it when it came in; these bytes crossed a network and a disk since. */
+static PB(NotificationRequest) *read_request(const struct wire_blob *payload)
+{
+    struct wire_fault fault;
+    const uint8_t *data = wire_blob_data(payload);
+    size_t len = wire_blob_len(payload);
+    if (check_bytes(PB_DESCRIPTOR(notification_request), data, len, &fault) != ERR_OK) {
+        log_warn("job", "field=%s rule=\"%s\"", fault.field, fault.rule);
+        return NULL;
+    }
+    return PB_UNPACK(notification_request, len, data);
+}
+
+void job_start(const struct job_host *host, struct wire_in *in,
+               const struct job_profile *profile)
+{
+    struct job *job = mem_zero(1, sizeof *job);
+    struct err_text why = {0};
+    job->host = host;
+    job->lease = (PB(Job) *)in->body;
+    in->body = NULL; /* taken out of the message */
+    LIST_INIT(&job->active);
+    job->parts = 1;
+    job->request = read_request(in->payload);
+    wire_blob_free(&in->payload);
+    choose_recipients(job);
+    host->begun(host->arg, job);
+    job->busy++;
+    if (job->request == NULL || job->recipient_count == 0) {
+        refuse_all(job, "the request cannot be read");
+    } else if (choose_plan(job, profile, &why) != ERR_OK) {
+        refuse_all(job, why.text);
+    } else {
+        choose_parts(job);
+    }
+    job->busy--;
+    start_parts(job);
+    end_if_over(job);
+}

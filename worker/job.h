@@ -1,0 +1,54 @@
+/* One leased request in the worker: its settings, its mails (parts), their results.
+ *
+ *   JOB ─► compose ─► part 0 … n ─► back end ─► permit ─► back end ─► report ─┐
+ *              └─ cannot be composed: REFUSED without a permit ──────────────┴─► all parts reported: the job is over
+ *
+ * A request has one part, or one for each recipient (split), or one for each group when the profile's
+ * max_recipients_per_message is smaller than the list. PARTS_AT_ONCE of them are under way at a time. */
+#ifndef TPN_JOB_H
+#define TPN_JOB_H
+
+#include "deliver.h"
+#include "pb.h"
+#include "wire.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+struct job;
+
+/* What a job needs of the worker around it. */
+struct job_host {
+    void *arg;
+    /* The job is there, before anything of it is started. */
+    void (*begun)(void *arg, struct job *job);
+    /* Ask the broker. recipients: count indices, borrowed; count 0 = all of the job. */
+    void (*ask)(void *arg, uint64_t lease, uint32_t part, const uint32_t *recipients,
+                size_t count);
+    void (*report)(void *arg, const PB(JobResult) *result);
+    /* The job is over and will be freed when this returns. */
+    void (*over)(void *arg, struct job *job);
+    /* The opened back end of a route. */
+    void *(*backend)(void *arg, enum settings_route route);
+};
+
+/* A profile as the broker sent it. Lives until the worker ends, because connections and deliveries point to it. */
+struct job_profile {
+    PB(Profile) *wire;
+    struct settings_plan plan;
+    bool good;           /* the plan holds */
+    struct err_text why; /* when it does not */
+};
+
+/* Start a job. Takes the JOB's body and payload out of the message (nulls them). profile: of job->profile_version, null
+ * when that is 0. Calls back, maybe before it returns, until over. */
+void job_start(const struct job_host *host, struct wire_in *in,
+               const struct job_profile *profile);
+
+/* PERMIT for one of its parts. */
+void job_permit(struct job *job, uint32_t part, enum deliver_permit permit);
+
+uint64_t job_lease(const struct job *job);
+
+#endif

@@ -1,0 +1,451 @@
+/* The pickup back end: files for a consumer that polls a folder (IIS SMTP, Exchange, or the
+ * like).
+ *
+ *   start ─► WRITE (thread) ─► ask ─► permit ─► HAND_OVER (thread, many files one fsync) ─► done
+ *                                        └──► DROP (thread) ─► done         LOOK (thread) ─► done
+ *
+ * fsync blocks, so files are written by a few threads with one queue: this and store_thread
+ * are the only places where threads share memory. Everything shared is in struct pickup
+ * below its mutex; a task belongs to whoever took it off a list, and a delivery is only read
+ * while a thread has it. The loop hears of results through an eventfd, once for many.
+ *
+ * A hand-over takes along all others that wait for the same folder, and no two run at once
+ * in one folder: so renames that come while a folder is being synced share the next fsync,
+ * without any timer. */
+#include "deliver.h"
+#include "log.h"
+#include "mem.h"
+#include "pickup_folder.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum { THREADS_DEFAULT = 8, THREADS_MAX = 64, GROUP_MAX = 64 };
+
+enum pickup_step { STEP_WRITE, STEP_HAND_OVER, STEP_DROP, STEP_LOOK, STEP_COUNT };
+
+/* One delivery; belongs to the loop, the queue, a thread or the list of results, one at a
+ * time. */
+struct pickup_task {
+    struct delivery *delivery;
+    struct pickup *pickup;
+    struct pickup_task *next;
+    struct pickup_task *all_prev; /* the loop's list of all */
+    struct pickup_task *all_next;
+    enum pickup_step step;
+    int folder_fd; /* -1 until opened */
+    struct pickup_result result;
+};
+
+struct task_list {
+    struct pickup_task *first;
+    struct pickup_task *last;
+};
+
+struct pickup {
+    /* the loop's own */
+    struct loop *loop;
+    struct loop_watch *watch;
+    int event_fd;
+    struct pickup_task *all;
+    char **roots;
+    unsigned thread_count;
+    pthread_t threads[THREADS_MAX];
+    /* shared, below mutex */
+    pthread_mutex_t mutex;
+    pthread_cond_t work;
+    struct task_list queue;
+    struct task_list results;
+    const char
+        *syncing[THREADS_MAX]; /* folders that a hand-over is at, one a thread; null = none */
+    bool stopping;
+};
+
+static void list_add(struct task_list *list, struct pickup_task *task)
+{
+    task->next = NULL;
+    if (list->last != NULL) {
+        list->last->next = task;
+    } else {
+        list->first = task;
+    }
+    list->last = task;
+}
+
+/* Take the task that follows `before` (null: the first). */
+static struct pickup_task *list_take_after(struct task_list *list, struct pickup_task *before)
+{
+    struct pickup_task *task = before != NULL ? before->next : list->first;
+    if (before != NULL) {
+        before->next = task->next;
+    } else {
+        list->first = task->next;
+    }
+    if (list->last == task) {
+        list->last = before;
+    }
+    task->next = NULL;
+    return task;
+}
+
+static const char *folder_of(const struct pickup_task *task)
+{
+    return task->delivery->plan->folder;
+}
+
+/* Threads. */
+
+static void run_write(struct pickup *pickup, struct pickup_task *task)
+{
+    const char *const *roots = (const char *const *)pickup->roots;
+    task->folder_fd = pickup_folder_open(folder_of(task), roots, &task->result);
+    if (task->folder_fd >= 0) {
+        pickup_folder_write(task->folder_fd, task->delivery, &task->result);
+    }
+}
+
+static void run_look(struct pickup *pickup, struct pickup_task *task)
+{
+    const char *const *roots = (const char *const *)pickup->roots;
+    task->folder_fd = pickup_folder_open(folder_of(task), roots, &task->result);
+    if (task->folder_fd >= 0) {
+        pickup_folder_look(task->folder_fd, task->delivery->file_name, &task->result);
+    }
+}
+
+static void run_drop(struct pickup *pickup, struct pickup_task *task)
+{
+    (void)pickup;
+    pickup_folder_drop(task->folder_fd, task->delivery->file_name);
+}
+
+/* A group of hand-overs into one folder: rename all, then one fsync. */
+static void run_hand_over(struct pickup *pickup, struct pickup_task *group)
+{
+    struct pickup_result synced = {.outcome = PB_OUTCOME(PENDING)};
+    (void)pickup;
+    for (struct pickup_task *task = group; task != NULL; task = task->next) {
+        pickup_folder_hand_over(task->folder_fd, task->delivery->file_name, &task->result);
+    }
+    for (struct pickup_task *task = group; task != NULL; task = task->next) {
+        if (task->result.outcome != PB_OUTCOME(PENDING)) {
+            continue;
+        }
+        if (synced.outcome == PB_OUTCOME(PENDING)) {
+            pickup_folder_sync(task->folder_fd, &synced);
+        }
+        task->result = synced;
+    }
+}
+
+typedef void step_fn(struct pickup *pickup, struct pickup_task *task);
+
+static step_fn *const step_fns[STEP_COUNT] = {
+    [STEP_WRITE] = run_write,
+    [STEP_HAND_OVER] = run_hand_over,
+    [STEP_DROP] = run_drop,
+    [STEP_LOOK] = run_look,
+};
+
+static bool is_being_synced(const struct pickup *pickup, const char *folder)
+{
+    for (size_t i = 0; i < pickup->thread_count; i++) {
+        if (pickup->syncing[i] != NULL && strcmp(pickup->syncing[i], folder) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* All hand-overs for the folder of `first` that wait in the queue, behind it. */
+static void take_group(struct pickup *pickup, struct pickup_task *first)
+{
+    struct task_list group = {first, first};
+    struct pickup_task *before = NULL;
+    struct pickup_task *at = pickup->queue.first;
+    size_t count = 1;
+    while (at != NULL && count < GROUP_MAX) {
+        struct pickup_task *next = at->next;
+        if (at->step == STEP_HAND_OVER && strcmp(folder_of(at), folder_of(first)) == 0) {
+            list_add(&group, list_take_after(&pickup->queue, before));
+            count++;
+        } else {
+            before = at;
+        }
+        at = next;
+    }
+}
+
+/* The first task that may run now, with its group; null when there is none. Mutex held. */
+static struct pickup_task *take_task(struct pickup *pickup, size_t self)
+{
+    struct pickup_task *before = NULL;
+    for (struct pickup_task *at = pickup->queue.first; at != NULL; before = at, at = at->next) {
+        if (at->step == STEP_HAND_OVER && is_being_synced(pickup, folder_of(at))) {
+            continue;
+        }
+        struct pickup_task *task = list_take_after(&pickup->queue, before);
+        if (task->step == STEP_HAND_OVER) {
+            take_group(pickup, task);
+            pickup->syncing[self] = folder_of(task);
+        }
+        return task;
+    }
+    return NULL;
+}
+
+/* Mutex held. */
+static void give_results(struct pickup *pickup, struct pickup_task *task, size_t self)
+{
+    bool wake = pickup->results.first == NULL;
+    bool synced = pickup->syncing[self] != NULL;
+    pickup->syncing[self] = NULL;
+    while (task != NULL) {
+        struct pickup_task *next = task->next;
+        list_add(&pickup->results, task);
+        task = next;
+    }
+    if (wake) {
+        (void)eventfd_write(pickup->event_fd, 1);
+    }
+    if (synced) {
+        (void)pthread_cond_signal(&pickup->work); /* more may wait for that folder */
+    }
+}
+
+struct thread_arg {
+    struct pickup *pickup;
+    size_t self;
+};
+
+static void *run_thread(void *arg)
+{
+    struct pickup *pickup = ((struct thread_arg *)arg)->pickup;
+    size_t self = ((struct thread_arg *)arg)->self;
+    free(arg);
+    (void)pthread_mutex_lock(&pickup->mutex);
+    while (!pickup->stopping) {
+        struct pickup_task *task = take_task(pickup, self);
+        if (task == NULL) {
+            (void)pthread_cond_wait(&pickup->work, &pickup->mutex);
+            continue;
+        }
+        (void)pthread_mutex_unlock(&pickup->mutex);
+        step_fns[task->step](pickup, task);
+        (void)pthread_mutex_lock(&pickup->mutex);
+        give_results(pickup, task, self);
+    }
+    (void)pthread_mutex_unlock(&pickup->mutex);
+    return NULL;
+}
+
+/* The loop. */
+
+static void submit(struct pickup *pickup, struct pickup_task *task, enum pickup_step step)
+{
+    (void)pthread_mutex_lock(&pickup->mutex);
+    task->step = step;
+    list_add(&pickup->queue, task);
+    (void)pthread_cond_signal(&pickup->work);
+    (void)pthread_mutex_unlock(&pickup->mutex);
+}
+
+static void free_task(struct pickup_task *task)
+{
+    if (task->folder_fd >= 0) {
+        (void)close(task->folder_fd);
+    }
+    if (task->all_prev != NULL) {
+        task->all_prev->all_next = task->all_next;
+    } else {
+        task->pickup->all = task->all_next;
+    }
+    if (task->all_next != NULL) {
+        task->all_next->all_prev = task->all_prev;
+    }
+    task->delivery->backend_state = NULL;
+    free(task);
+}
+
+static void finish(struct pickup_task *task)
+{
+    struct delivery *delivery = task->delivery;
+    int phase = task->step == STEP_DROP ? PB_PHASE(BROKER) : PB_PHASE(PICKUP);
+    (void)snprintf(delivery->server, sizeof delivery->server, "%s", folder_of(task));
+    delivery->handed_off = task->result.outcome == PB_OUTCOME(DELIVERED);
+    deliver_set_rest(delivery, task->result.outcome, phase, 0, "", task->result.text);
+    free_task(task);
+    delivery->owner->done(delivery->owner_arg, delivery);
+}
+
+static void take_result(struct pickup_task *task)
+{
+    if (task->step == STEP_DROP) {
+        task->result =
+            (struct pickup_result){.outcome = PB_OUTCOME(DEFERRED), .text = "permit denied"};
+    }
+    if (task->step == STEP_WRITE && task->result.outcome == PB_OUTCOME(PENDING)) {
+        task->delivery->owner->ask(task->delivery->owner_arg, task->delivery);
+        return;
+    }
+    finish(task);
+}
+
+static void on_results(void *arg, int events)
+{
+    struct pickup *pickup = arg;
+    eventfd_t count = 0;
+    (void)events;
+    (void)eventfd_read(pickup->event_fd, &count);
+    (void)pthread_mutex_lock(&pickup->mutex);
+    struct pickup_task *task = pickup->results.first;
+    pickup->results = (struct task_list){NULL, NULL};
+    (void)pthread_mutex_unlock(&pickup->mutex);
+    while (task != NULL) {
+        struct pickup_task *next = task->next;
+        take_result(task);
+        task = next;
+    }
+}
+
+static char **copy_roots(const char *const *roots)
+{
+    size_t count = 0;
+    while (roots != NULL && roots[count] != NULL) {
+        count++;
+    }
+    char **copy = mem_zero(count + 1, sizeof *copy);
+    for (size_t i = 0; i < count; i++) {
+        copy[i] = mem_text(roots[i]);
+    }
+    return copy;
+}
+
+/* Threads hear no signals: those are the loop's. */
+static enum err start_threads(struct pickup *pickup, unsigned wanted, struct err_text *why)
+{
+    sigset_t all;
+    sigset_t before;
+    enum err err = ERR_OK;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    for (unsigned i = 0; i < wanted && err == ERR_OK; i++) {
+        struct thread_arg *arg = mem_zero(1, sizeof *arg);
+        arg->pickup = pickup;
+        arg->self = i;
+        int number = pthread_create(&pickup->threads[i], NULL, run_thread, arg);
+        if (number != 0) {
+            free(arg);
+            err = err_set_errno(why, ERR_CONFIG, number, "pickup: cannot start a thread");
+        } else {
+            (void)pthread_mutex_lock(&pickup->mutex);
+            pickup->thread_count++;
+            (void)pthread_mutex_unlock(&pickup->mutex);
+        }
+    }
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return err;
+}
+
+static void pickup_close(void **self);
+
+static enum err pickup_open(const struct deliver_context *context, void **self,
+                            struct err_text *why)
+{
+    struct pickup *pickup = mem_zero(1, sizeof *pickup);
+    void *handle = pickup;
+    unsigned wanted = context->pickup_threads > 0 ? context->pickup_threads : THREADS_DEFAULT;
+    pickup->loop = context->loop;
+    pickup->roots = copy_roots(context->pickup_roots);
+    (void)pthread_mutex_init(&pickup->mutex, NULL);
+    (void)pthread_cond_init(&pickup->work, NULL);
+    pickup->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (pickup->event_fd < 0 || loop_watch(pickup->loop, pickup->event_fd, LOOP_READ,
+                                           on_results, pickup, &pickup->watch) != ERR_OK) {
+        enum err err = err_set_errno(why, ERR_CONFIG, errno, "pickup: eventfd");
+        pickup_close(&handle);
+        return err;
+    }
+    enum err err = start_threads(pickup, wanted < THREADS_MAX ? wanted : THREADS_MAX, why);
+    if (err != ERR_OK) {
+        pickup_close(&handle);
+        return err;
+    }
+    *self = pickup;
+    return ERR_OK;
+}
+
+static void pickup_start(void *self, struct delivery *delivery)
+{
+    struct pickup *pickup = self;
+    struct pickup_task *task = mem_zero(1, sizeof *task);
+    task->delivery = delivery;
+    task->folder_fd = -1;
+    task->pickup = pickup;
+    task->all_next = pickup->all;
+    if (pickup->all != NULL) {
+        pickup->all->all_prev = task;
+    }
+    pickup->all = task;
+    delivery->backend_state = task;
+    submit(pickup, task, delivery->look_only ? STEP_LOOK : STEP_WRITE);
+}
+
+static void pickup_permit(void *self, struct delivery *delivery, enum deliver_permit permit)
+{
+    if (delivery->backend_state != NULL) {
+        submit(self, delivery->backend_state,
+               permit == DELIVER_GRANTED ? STEP_HAND_OVER : STEP_DROP);
+    }
+}
+
+static void pickup_drain(void *self)
+{
+    (void)self; /* nothing is kept open between deliveries */
+}
+
+static void pickup_close(void **self)
+{
+    struct pickup *pickup = *self;
+    if (pickup == NULL) {
+        return;
+    }
+    (void)pthread_mutex_lock(&pickup->mutex);
+    pickup->stopping = true;
+    (void)pthread_cond_broadcast(&pickup->work);
+    (void)pthread_mutex_unlock(&pickup->mutex);
+    for (unsigned i = 0; i < pickup->thread_count; i++) {
+        (void)pthread_join(pickup->threads[i], NULL);
+    }
+    for (struct pickup_task *task = pickup->all, *next = NULL; task != NULL; task = next) {
+        next = task->all_next;
+        free_task(task);
+    }
+    loop_unwatch(&pickup->watch);
+    if (pickup->event_fd >= 0) {
+        (void)close(pickup->event_fd);
+    }
+    (void)pthread_cond_destroy(&pickup->work);
+    (void)pthread_mutex_destroy(&pickup->mutex);
+    for (size_t i = 0; pickup->roots[i] != NULL; i++) {
+        free(pickup->roots[i]);
+    }
+    free(pickup->roots);
+    free(pickup);
+    *self = NULL;
+}
+
+const struct deliver_backend deliver_pickup = {
+    .name = "pickup",
+    .open = pickup_open,
+    .start = pickup_start,
+    .permit = pickup_permit,
+    .drain = pickup_drain,
+    .close = pickup_close,
+};

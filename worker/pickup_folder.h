@@ -1,0 +1,47 @@
+/* Pickup folders on disk: where they may lie, and the steps of one file in them. All of it
+ * blocks: for threads.
+ *
+ *   file on disk             meaning                                   left by
+ *   neither                  not begun, or taken by the consumer       start; the consumer
+ *   .NAME.part               written and durable, not handed over      pickup_folder_write
+ *   NAME.eml                 handed over: the consumer may take it     pickup_folder_hand_over
+ *
+ * Only pickup_folder_hand_over moves a .part, and only after a permit; so after a permit
+ * "neither" means taken. */
+#ifndef TPN_PICKUP_FOLDER_H
+#define TPN_PICKUP_FOLDER_H
+
+#include "deliver.h"
+
+/* Result for the recipients: an outcome with its sentence; outcome PENDING: go on. */
+struct pickup_result {
+    int outcome;
+    char text[DELIVER_TEXT_BYTES];
+};
+
+/* Open a folder below one of the roots, through no symbolic link below the root (openat2(2),
+ * RESOLVE_BENEATH).
+ *  roots  null-terminated
+ * Returns the descriptor, or -1 with the result: REFUSED not below a root; DEFERRED missing,
+ * no right, read-only. */
+int pickup_folder_open(const char *folder, const char *const *roots,
+                       struct pickup_result *result);
+
+/* Write .NAME.part and make it durable. PENDING: done; DELIVERED: NAME.eml is there already. */
+void pickup_folder_write(int folder_fd, const struct delivery *delivery,
+                         struct pickup_result *result);
+
+/* Rename .NAME.part to NAME.eml. PENDING: done, to be made durable by pickup_folder_sync. */
+void pickup_folder_hand_over(int folder_fd, const char *name, struct pickup_result *result);
+
+/* fsync of the folder: one for all files handed over before. DELIVERED, or UNKNOWN when it
+ * fails. */
+void pickup_folder_sync(int folder_fd, struct pickup_result *result);
+
+/* Remove .NAME.part; it is fine when there is none. */
+void pickup_folder_drop(int folder_fd, const char *name);
+
+/* Find out what became of an earlier attempt that had its permit. */
+void pickup_folder_look(int folder_fd, const char *name, struct pickup_result *result);
+
+#endif

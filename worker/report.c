@@ -1,0 +1,175 @@
+/* The worker's memory of what it did.
+ *
+ * Design notes: a RESULT message is its JobResults one behind the other, each with the tag of Result.results: so results
+ * are packed once, when they are made, and repeated as bytes. */
+#include "report.h"
+
+#include "buf.h"
+#include "clock.h"
+#include "mem.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+
+enum {
+    TAG_RESULTS = (1 << 3) | 2, /* Result.results, length-delimited */
+    BATCH_BYTES = 1024 * 1024,
+    BATCH_RESULTS = 1000
+};
+
+struct report {
+    uint64_t lease;
+    uint32_t part;
+    int64_t sent_ms;
+    struct buf bytes; /* tag, length, packed JobResult */
+    TAILQ_ENTRY(report) link;
+};
+
+void reports_init(struct reports *reports)
+{
+    TAILQ_INIT(&reports->fresh);
+    TAILQ_INIT(&reports->sent);
+    reports->count = 0;
+}
+
+static void drop(struct reports *reports, struct report_queue *queue, struct report *report)
+{
+    TAILQ_REMOVE(queue, report, link);
+    reports->count--;
+    buf_fini(&report->bytes);
+    free(report);
+}
+
+void reports_fini(struct reports *reports)
+{
+    struct report *report = NULL;
+    while ((report = TAILQ_FIRST(&reports->fresh)) != NULL) {
+        drop(reports, &reports->fresh, report);
+    }
+    while ((report = TAILQ_FIRST(&reports->sent)) != NULL) {
+        drop(reports, &reports->sent, report);
+    }
+}
+
+void reports_add(struct reports *reports, const PB(JobResult) *result)
+{
+    size_t len = protobuf_c_message_get_packed_size(&result->base);
+    struct report *report = mem_zero(1, sizeof *report);
+    report->lease = result->lease;
+    report->part = result->part;
+    buf_init(&report->bytes, len + 16);
+    buf_add_char(&report->bytes, TAG_RESULTS);
+    for (size_t rest = len;; rest >>= 7) {
+        if (rest < 0x80) {
+            buf_add_char(&report->bytes, (char)rest);
+            break;
+        }
+        buf_add_char(&report->bytes, (char)(rest | 0x80));
+    }
+    if (buf_reserve(&report->bytes, len) != ERR_OK) {
+        bug("no memory for a result of %zu bytes", len);
+    }
+    (void)protobuf_c_message_pack(&result->base,
+                                  (uint8_t *)report->bytes.data + report->bytes.len);
+    report->bytes.len += len;
+    TAILQ_INSERT_TAIL(&reports->fresh, report, link);
+    reports->count++;
+}
+
+static bool forget(struct reports *reports, struct report_queue *queue, const PB(Part) *part)
+{
+    struct report *report = NULL;
+    TAILQ_FOREACH(report, queue, link)
+    {
+        if (report->lease == part->lease && report->part == part->part) {
+            drop(reports, queue, report);
+            return true;
+        }
+    }
+    return false;
+}
+
+void reports_acknowledge(struct reports *reports, const PB(ResultOk) *ok)
+{
+    for (size_t i = 0; i < ok->n_parts; i++) {
+        /* Acknowledged in about the order they were sent, so the search is short. */
+        if (!forget(reports, &reports->sent, ok->parts[i])) {
+            (void)forget(reports, &reports->fresh, ok->parts[i]);
+        }
+    }
+}
+
+void reports_repeat(struct reports *reports, int64_t sent_before_ms)
+{
+    struct report_queue again = TAILQ_HEAD_INITIALIZER(again);
+    struct report *report = NULL;
+    while ((report = TAILQ_FIRST(&reports->sent)) != NULL && report->sent_ms < sent_before_ms) {
+        TAILQ_REMOVE(&reports->sent, report, link);
+        TAILQ_INSERT_TAIL(&again, report, link);
+    }
+    TAILQ_CONCAT(&again, &reports->fresh, link); /* the older ones first */
+    TAILQ_CONCAT(&reports->fresh, &again, link);
+}
+
+static enum err send_batch(struct reports *reports, struct bus *bus)
+{
+    struct buf batch;
+    buf_init(&batch, WIRE_REQUEST_MAX_BYTES);
+    size_t count = 0;
+    struct report *report = NULL;
+    TAILQ_FOREACH(report, &reports->fresh, link)
+    {
+        bool full = count == BATCH_RESULTS ||
+                    (count > 0 && batch.len + report->bytes.len > BATCH_BYTES);
+        if (full) {
+            break;
+        }
+        buf_add(&batch, report->bytes.data, report->bytes.len);
+        count++;
+    }
+    enum err err = buf_status(&batch);
+    if (err == ERR_OK) {
+        err = wire_send_packed(bus_socket(bus), NULL, WIRE_RESULT, batch.data, batch.len);
+    }
+    buf_fini(&batch);
+    if (err != ERR_OK) {
+        return err;
+    }
+    int64_t now_ms = clock_mono_ms();
+    for (; count > 0; count--) {
+        report = TAILQ_FIRST(&reports->fresh);
+        report->sent_ms = now_ms;
+        TAILQ_REMOVE(&reports->fresh, report, link);
+        TAILQ_INSERT_TAIL(&reports->sent, report, link);
+    }
+    return ERR_OK;
+}
+
+enum err reports_flush(struct reports *reports, struct bus *bus)
+{
+    while (!TAILQ_EMPTY(&reports->fresh)) {
+        enum err err = send_batch(reports, bus);
+        if (err != ERR_OK) {
+            return err;
+        }
+    }
+    return ERR_OK;
+}
+
+static void add_leases(const struct report_queue *queue, uint64_t *out, size_t *count,
+                       size_t room)
+{
+    const struct report *report = NULL;
+    TAILQ_FOREACH(report, queue, link)
+    {
+        if (*count < room) {
+            out[(*count)++] = report->lease;
+        }
+    }
+}
+
+void reports_leases(const struct reports *reports, uint64_t *out, size_t *count, size_t room)
+{
+    add_leases(&reports->sent, out, count, room);
+    add_leases(&reports->fresh, out, count, room);
+}

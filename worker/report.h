@@ -1,0 +1,42 @@
+/* Results on their way to the broker: kept and repeated until RESULT_OK names them.
+ *
+ * Over reconnections and broker restarts too: a result is the only proof that a mail was sent. */
+#ifndef TPN_REPORT_H
+#define TPN_REPORT_H
+
+#include "bus.h"
+#include "pb.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+struct report;
+
+TAILQ_HEAD(report_queue, report);
+
+struct reports {
+    struct report_queue fresh; /* not sent yet */
+    struct report_queue sent;  /* sent, not acknowledged; oldest first */
+    size_t count;
+};
+
+void reports_init(struct reports *reports);
+void reports_fini(struct reports *reports);
+
+/* Keep one result; it is packed here. */
+void reports_add(struct reports *reports, const PB(JobResult) *result);
+
+/* RESULT_OK: forget these. */
+void reports_acknowledge(struct reports *reports, const PB(ResultOk) *ok);
+
+/* Everything that was sent before that time (monotonic ms) and is not acknowledged goes again. */
+void reports_repeat(struct reports *reports, int64_t sent_before_ms);
+
+/* Send what is fresh, in as few messages as their size allows. ERR_AGAIN: the broker is not there; nothing is lost. */
+enum err reports_flush(struct reports *reports, struct bus *bus) NODISCARD;
+
+/* Append the lease numbers of all that is kept. */
+void reports_leases(const struct reports *reports, uint64_t *out, size_t *count, size_t room);
+
+#endif

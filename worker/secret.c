@@ -1,0 +1,172 @@
+/* Secrets by reference.
+ *
+ * Does not cache: a secret is fetched for each new connection, so a changed file counts at
+ * once, and lies in memory only from here until secret_free. A reference may stand in a log,
+ * a secret never: no message here has one. */
+#include "secret.h"
+
+#include "log.h"
+#include "mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <openssl/crypto.h>
+
+struct raw {
+    size_t len;
+    char bytes[SECRET_MAX_BYTES + 3]; /* with CRLF and one byte to notice that there is more */
+};
+
+typedef enum err secret_form_fn(const char *name, struct raw *raw, struct err_text *why);
+
+static enum err read_all(int fd, struct raw *raw)
+{
+    while (raw->len < sizeof raw->bytes) {
+        ssize_t n = read(fd, raw->bytes + raw->len, sizeof raw->bytes - raw->len);
+        if (n == 0) {
+            return ERR_OK;
+        }
+        if (n < 0 && errno != EINTR) {
+            return ERR_IO;
+        }
+        raw->len += n > 0 ? (size_t)n : 0;
+    }
+    return ERR_OK;
+}
+
+static enum err from_path(const char *path, struct raw *raw, struct err_text *why)
+{
+    enum err err = ERR_OK;
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0) {
+        err = errno == ENOENT ? ERR_NOT_FOUND : ERR_IO;
+        return err_set_errno(why, err, errno, "password: cannot open %s", path);
+    }
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        err = err_set(why, ERR_IO, "password: %s is not a regular file", path);
+        goto out;
+    }
+    if ((st.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+        log_warn("secret_mode", "path=%s mode=%03o wanted=600", path,
+                 (unsigned)(st.st_mode & 0777));
+    }
+    err = read_all(fd, raw);
+    if (err != ERR_OK) {
+        err = err_set_errno(why, err, errno, "password: cannot read %s", path);
+    }
+out:
+    (void)close(fd);
+    return err;
+}
+
+static enum err from_file(const char *name, struct raw *raw, struct err_text *why)
+{
+    if (name[0] != '/') {
+        return err_set(why, ERR_INVALID, "password: file: needs an absolute path");
+    }
+    return from_path(name, raw, why);
+}
+
+static enum err from_environment(const char *name, struct raw *raw, struct err_text *why)
+{
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): nothing in this program changes the environment */
+    const char *value = getenv(name);
+    if (value == NULL) {
+        return err_set(why, ERR_NOT_FOUND, "password: environment has no variable %s", name);
+    }
+    raw->len = strnlen(value, sizeof raw->bytes);
+    memcpy(raw->bytes, value, raw->len);
+    return ERR_OK;
+}
+
+static enum err from_credential(const char *name, struct raw *raw, struct err_text *why)
+{
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): nothing in this program changes the environment */
+    const char *folder = getenv("CREDENTIALS_DIRECTORY");
+    if (name[0] == '\0' || name[0] == '.' || strchr(name, '/') != NULL) {
+        return err_set(why, ERR_INVALID, "password: credential: needs a plain file name");
+    }
+    if (folder == NULL || folder[0] != '/') {
+        return err_set(why, ERR_NOT_FOUND,
+                       "password: credential:%s, but CREDENTIALS_DIRECTORY is not set", name);
+    }
+    char *path = mem_format("%s/%s", folder, name);
+    enum err err = from_path(path, raw, why);
+    free(path);
+    return err;
+}
+
+static const struct form {
+    const char *prefix;
+    secret_form_fn *fetch;
+} forms[] = {
+    {"credential:", from_credential},
+    {"env:", from_environment},
+    {"file:", from_file},
+};
+
+/* Cut one newline; refuse what no SMTP login can carry. */
+static enum err check(struct raw *raw, struct err_text *why)
+{
+    if (raw->len > 0 && raw->bytes[raw->len - 1] == '\n') {
+        raw->len--;
+        if (raw->len > 0 && raw->bytes[raw->len - 1] == '\r') {
+            raw->len--;
+        }
+    }
+    if (raw->len > SECRET_MAX_BYTES) {
+        return err_set(why, ERR_LIMIT, "password: longer than %d bytes", (int)SECRET_MAX_BYTES);
+    }
+    if (raw->len == 0) {
+        return err_set(why, ERR_NOT_FOUND, "password: the reference leads to an empty secret");
+    }
+    for (size_t i = 0; i < raw->len; i++) {
+        if ((unsigned char)raw->bytes[i] < ' ') {
+            return err_set(why, ERR_INVALID, "password: has a line break or control byte");
+        }
+    }
+    return ERR_OK;
+}
+
+enum err secret_open(const char *reference, char **out, struct err_text *why)
+{
+    *out = NULL;
+    const struct form *form = NULL;
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0] && form == NULL; i++) {
+        if (strncmp(reference, forms[i].prefix, strlen(forms[i].prefix)) == 0) {
+            form = &forms[i];
+        }
+    }
+    if (form == NULL) {
+        return err_set(
+            why, ERR_INVALID,
+            "password: must be a reference: file:/path, env:NAME or credential:NAME");
+    }
+    struct raw raw = {.len = 0};
+    enum err err = form->fetch(reference + strlen(form->prefix), &raw, why);
+    if (err == ERR_OK) {
+        err = check(&raw, why);
+    }
+    if (err == ERR_OK) {
+        raw.bytes[raw.len] = '\0';
+        *out = mem_copy(raw.bytes, raw.len + 1);
+    }
+    OPENSSL_cleanse(&raw, sizeof raw);
+    return err;
+}
+
+void secret_free(char **secret)
+{
+    if (*secret != NULL) {
+        OPENSSL_cleanse(*secret, strlen(*secret));
+        free(*secret);
+        *secret = NULL;
+    }
+}

@@ -1,0 +1,24 @@
+/* Secrets by reference: a setting names where the secret lies, never the secret itself.
+ *
+ *   file:/absolute/path      the file's bytes without one newline at the end; warns when group or others may read it
+ *   env:NAME                 an environment variable
+ *   credential:NAME          $CREDENTIALS_DIRECTORY/NAME, what systemd's LoadCredential= gives (systemd.exec(5)) */
+#ifndef TPN_SECRET_H
+#define TPN_SECRET_H
+
+#include "err.h"
+
+enum { SECRET_MAX_BYTES = 4096 };
+
+/* Fetch the secret that a reference names.
+ *  out  the caller's, to be given to secret_free as soon as it was used; null on failure
+ * Returns ERR_OK; ERR_INVALID no such form of reference, or a secret with control bytes;
+ * ERR_NOT_FOUND nothing there; ERR_LIMIT larger than SECRET_MAX_BYTES; ERR_IO cannot be
+ * read. why never has the secret or a part of it. */
+enum err secret_open(const char *reference, char **out, struct err_text *why) NODISCARD;
+
+/* Overwrite, free and null; accepts null. OPENSSL_cleanse(3): a compiler may not leave it
+ * out. */
+void secret_free(char **secret);
+
+#endif

@@ -1,0 +1,313 @@
+/* One mail: envelope commands out, replies in, outcomes per recipient.
+ *
+ * Knows no socket and no timer; smtp_transaction.c has those. Invariants: replies come in
+ * the order of the commands, so `to_answer` walks the recipients just as `to_write` did,
+ * both leaving out those that this server cannot take; an outcome is set once in a round,
+ * and smtp_mail_rewind takes all of them back. No address reaches a command with < > or a
+ * line break in it, whoever let it through before. */
+#include "smtp_mail.h"
+
+#include "outcome.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+void smtp_mail_rewind(struct smtp_mail *mail)
+{
+    struct delivery *delivery = mail->delivery;
+    for (size_t i = 0; i < delivery->recipient_count; i++) {
+        struct deliver_recipient *recipient = &delivery->recipients[i];
+        free(recipient->text);
+        recipient->text = NULL;
+        recipient->outcome = PB_OUTCOME(PENDING);
+        recipient->phase = PB_PHASE(UNSPECIFIED);
+        recipient->code = 0;
+        recipient->enhanced[0] = '\0';
+    }
+    if (delivery->content.len > mail->content_len) {
+        delivery->content.len = mail->content_len;
+        delivery->content.data[mail->content_len] = '\0';
+    }
+    mail->step = SMTP_MAIL_WAITING;
+    mail->to_write = 0;
+    mail->to_answer = 0;
+    mail->replies = 0;
+    mail->accepted = 0;
+    mail->mail_refused = false;
+    mail->data_written = false;
+}
+
+static bool address_is_safe(const char *address)
+{
+    return address[strcspn(address, "<>\r\n \t")] == '\0';
+}
+
+/* Recipients that smtp_mail_check refused are left out of the envelope. */
+static bool is_left_out(const struct deliver_recipient *recipient,
+                        const struct smtp_offer *offer)
+{
+    return (recipient->needs_utf8 && !offer->smtputf8) || recipient->address[0] == '\0' ||
+           !address_is_safe(recipient->address);
+}
+
+static bool whole_mail_fits(struct smtp_mail *mail, const struct smtp_offer *offer)
+{
+    struct delivery *delivery = mail->delivery;
+    char text[128];
+    if (!address_is_safe(delivery->mail_from)) {
+        deliver_set_rest(delivery, PB_OUTCOME(REFUSED), PB_PHASE(PREPARE), 0, "",
+                         "the sender's address has a byte that no command can carry");
+        return false;
+    }
+    if (delivery->recipient_count > SMTP_MAIL_RECIPIENTS) {
+        deliver_set_rest(delivery, PB_OUTCOME(REFUSED), PB_PHASE(PREPARE), 0, "",
+                         "more recipients than one envelope can have");
+        return false;
+    }
+    if (delivery->needs_utf8 && !offer->smtputf8) {
+        deliver_set_rest(delivery, PB_OUTCOME(REFUSED), PB_PHASE(MAIL), 0, "",
+                         "needs SMTPUTF8, which the server does not offer");
+        return false;
+    }
+    if (offer->size_bytes > 0 && mail->content_len > offer->size_bytes) {
+        (void)snprintf(text, sizeof text, "message of %zu bytes, the server takes at most %llu",
+                       mail->content_len, (unsigned long long)offer->size_bytes);
+        deliver_set_rest(delivery, PB_OUTCOME(REFUSED), PB_PHASE(MAIL), 0, "", text);
+        return false;
+    }
+    return true;
+}
+
+bool smtp_mail_check(struct smtp_mail *mail, const struct smtp_offer *offer)
+{
+    struct delivery *delivery = mail->delivery;
+    size_t left = 0;
+    if (!whole_mail_fits(mail, offer)) {
+        mail->step = SMTP_MAIL_ANSWERED;
+        return false;
+    }
+    for (size_t i = 0; i < delivery->recipient_count; i++) {
+        struct deliver_recipient *recipient = &delivery->recipients[i];
+        if (is_left_out(recipient, offer)) {
+            deliver_set(recipient, PB_OUTCOME(REFUSED), PB_PHASE(RCPT), 0, "",
+                        address_is_safe(recipient->address) && recipient->address[0] != '\0'
+                            ? "needs SMTPUTF8, which the server does not offer"
+                            : "the address has a byte that no command can carry");
+        } else {
+            left++;
+        }
+    }
+    if (left == 0) {
+        mail->step = SMTP_MAIL_ANSWERED;
+    }
+    return left > 0;
+}
+
+static bool some_recipient_needs_utf8(const struct delivery *delivery)
+{
+    for (size_t i = 0; i < delivery->recipient_count; i++) {
+        if (delivery->recipients[i].needs_utf8) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void smtp_mail_write_mail(const struct smtp_mail *mail, const struct smtp_offer *offer,
+                          struct buf *out)
+{
+    const struct delivery *delivery = mail->delivery;
+    buf_add(out, "MAIL FROM:<", 11);
+    buf_add_text(out, delivery->mail_from);
+    buf_add_char(out, '>');
+    if (offer->size) {
+        buf_add_format(out, " SIZE=%zu", mail->content_len); /* RFC 1870 */
+    }
+    if (offer->smtputf8 && (delivery->needs_utf8 || some_recipient_needs_utf8(delivery))) {
+        buf_add_text(out, " SMTPUTF8"); /* RFC 6531 3.4 */
+    }
+    buf_add(out, "\r\n", 2);
+}
+
+bool smtp_mail_write_rcpt(struct smtp_mail *mail, const struct smtp_offer *offer,
+                          struct buf *out)
+{
+    const struct delivery *delivery = mail->delivery;
+    while (mail->to_write < delivery->recipient_count) {
+        const struct deliver_recipient *recipient = &delivery->recipients[mail->to_write++];
+        if (!is_left_out(recipient, offer)) {
+            buf_add(out, "RCPT TO:<", 9);
+            buf_add_text(out, recipient->address);
+            buf_add(out, ">\r\n", 3);
+            return true;
+        }
+    }
+    return false;
+}
+
+void smtp_mail_write_data(struct smtp_mail *mail, struct buf *out)
+{
+    buf_add(out, "DATA\r\n", 6);
+    mail->data_written = true;
+}
+
+/* The next recipient that a RCPT went out for, or null: then the reply belongs to DATA. */
+static struct deliver_recipient *next_asked(const struct smtp_mail *mail,
+                                            const struct smtp_offer *offer, size_t *at)
+{
+    struct delivery *delivery = mail->delivery;
+    for (*at = mail->to_answer; *at < delivery->recipient_count; (*at)++) {
+        if (!is_left_out(&delivery->recipients[*at], offer)) {
+            return &delivery->recipients[*at];
+        }
+    }
+    return NULL;
+}
+
+void smtp_mail_answer(struct smtp_mail *mail, int phase, const struct smtp_reply *reply)
+{
+    struct outcome outcome = outcome_of(phase, reply->code, reply->enhanced);
+    deliver_set_rest(mail->delivery, outcome.outcome, phase, reply->code, reply->enhanced,
+                     reply->text);
+    if (outcome.outcome == PB_OUTCOME(DELIVERED)) {
+        smtp_mail_queue_id(reply->text, mail->delivery->queue_id);
+    }
+}
+
+void smtp_mail_answer_loss(struct smtp_mail *mail, int phase, const char *text)
+{
+    struct outcome outcome = outcome_of(phase, 0, "");
+    deliver_set_rest(mail->delivery, outcome.outcome, phase, 0, "", text);
+}
+
+int smtp_mail_phase(const struct smtp_mail *mail)
+{
+    if (mail->step >= SMTP_MAIL_DOT) {
+        return PB_PHASE(FINAL_DOT);
+    }
+    if (mail->step == SMTP_MAIL_CONTENT) {
+        return PB_PHASE(CONTENT);
+    }
+    if (mail->replies == 0) {
+        return PB_PHASE(MAIL);
+    }
+    return mail->to_answer < mail->delivery->recipient_count ? PB_PHASE(RCPT) : PB_PHASE(DATA);
+}
+
+static bool is_verdict(const struct smtp_reply *reply)
+{
+    return reply->code / 100 == 2 || reply->code / 100 >= 4;
+}
+
+static enum smtp_mail_next take_mail_reply(struct smtp_mail *mail,
+                                           const struct smtp_reply *reply)
+{
+    if (!is_verdict(reply)) {
+        return SMTP_NEXT_BROKEN;
+    }
+    if (reply->code >= 400) {
+        mail->mail_refused = true;
+        smtp_mail_answer(mail, PB_PHASE(MAIL), reply);
+    }
+    return mail->mail_refused && !mail->data_written ? SMTP_NEXT_ANSWERED : SMTP_NEXT_REPLY;
+}
+
+static enum smtp_mail_next take_rcpt_reply(struct smtp_mail *mail,
+                                           struct deliver_recipient *recipient,
+                                           const struct smtp_reply *reply)
+{
+    if (!is_verdict(reply)) {
+        return SMTP_NEXT_BROKEN;
+    }
+    if (mail->mail_refused) {
+        return SMTP_NEXT_REPLY; /* 503 to what was pipelined behind MAIL: it has its outcome */
+    }
+    if (reply->code < 400) {
+        mail->accepted++;
+        return SMTP_NEXT_REPLY;
+    }
+    struct outcome outcome = outcome_of(PB_PHASE(RCPT), reply->code, reply->enhanced);
+    deliver_set(recipient, outcome.outcome, PB_PHASE(RCPT), reply->code, reply->enhanced,
+                reply->text);
+    return SMTP_NEXT_REPLY;
+}
+
+static enum smtp_mail_next take_data_reply(struct smtp_mail *mail,
+                                           const struct smtp_reply *reply)
+{
+    if (reply->code == 354) {
+        return mail->accepted > 0 ? SMTP_NEXT_CONTENT : SMTP_NEXT_LONE_DOT;
+    }
+    if (reply->code < 400) {
+        return SMTP_NEXT_BROKEN;
+    }
+    smtp_mail_answer(mail, PB_PHASE(DATA), reply);
+    return SMTP_NEXT_ANSWERED;
+}
+
+enum smtp_mail_next smtp_mail_take_reply(struct smtp_mail *mail, const struct smtp_offer *offer,
+                                         const struct smtp_reply *reply)
+{
+    if (mail->replies++ == 0) {
+        return take_mail_reply(mail, reply);
+    }
+    size_t at = 0;
+    struct deliver_recipient *recipient = next_asked(mail, offer, &at);
+    if (recipient == NULL) {
+        return take_data_reply(mail, reply);
+    }
+    mail->to_answer = at + 1;
+    enum smtp_mail_next next = take_rcpt_reply(mail, recipient, reply);
+    bool last = next_asked(mail, offer, &at) == NULL;
+    if (last) {
+        mail->to_answer = at;
+    }
+    /* One command at a time: without a recipient there is no reason for DATA. */
+    return last && next == SMTP_NEXT_REPLY && mail->accepted == 0 && !mail->data_written
+               ? SMTP_NEXT_ANSWERED
+               : next;
+}
+
+/* Where servers put the name of a mail in their last reply. */
+static const struct queue_id_mark {
+    const char *mark;
+    bool before; /* the word before the mark, not behind it */
+} queue_id_marks[] = {
+    {"queued as ", false},                    /* Postfix */
+    {"InternalId=", false},                   /* Exchange */
+    {" id=", false},                          /* Exim: "OK id=1abc-…" */
+    {" message accepted for delivery", true}, /* Sendmail, OpenSMTPD */
+    {" - gsmtp", true},                       /* Gmail */
+};
+
+static bool ends_id(char c)
+{
+    return c == '\0' || strchr(" ,;()[]<>\t", c) != NULL;
+}
+
+void smtp_mail_queue_id(const char *text, char out[DELIVER_QUEUE_ID_BYTES])
+{
+    out[0] = '\0';
+    for (size_t i = 0; i < sizeof queue_id_marks / sizeof queue_id_marks[0]; i++) {
+        const struct queue_id_mark *mark = &queue_id_marks[i];
+        const char *found = strcasestr(text, mark->mark);
+        if (found == NULL) {
+            continue;
+        }
+        const char *from = mark->before ? found : found + strlen(mark->mark);
+        const char *to = from;
+        while (mark->before && from > text && !ends_id(from[-1])) {
+            from--;
+        }
+        while (!mark->before && !ends_id(*to)) {
+            to++;
+        }
+        if (to > from && (size_t)(to - from) < DELIVER_QUEUE_ID_BYTES) {
+            memcpy(out, from, (size_t)(to - from));
+            out[to - from] = '\0';
+            return;
+        }
+    }
+}

@@ -1,0 +1,402 @@
+/* One connection: libcurl up to AUTH, then plain bytes.
+ *
+ * Traps this file guards against (servers and libcurl 7.88 alike): credentials that are
+ * silently not used when the server offers no AUTH (235 must have been seen); USE_SSL TRY
+ * (never used); a CAPATH that is parsed again for every connection (null; CAINFO is cached
+ * in the multi); all_proxy of the environment (PROXY ""); and libcurl's pruning of old
+ * connections that no handle is attached to (one curl_easy_recv attaches it). In clear text
+ * send(2) and recv(2) are used on the descriptor, for curl_easy_send searches all
+ * connections of the multi on every call. */
+#include "smtp_session.h"
+
+#include "log.h"
+#include "mem.h"
+#include "secret.h"
+#include "smtp_reply.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+
+#include <openssl/ssl.h>
+
+enum {
+    TLS_RECORD_BYTES = 16384, /* RFC 8446 5.1 */
+    LIBCURL_BUFFER_BYTES = 4096
+};
+
+struct smtp_session {
+    struct smtp_session_setup setup;
+    CURL *easy;
+    curl_socket_t fd;
+    struct loop_watch *watch;
+    bool for_writing;
+    bool clear; /* no TLS on this connection */
+    struct smtp_offer offer;
+    struct smtp_offer reading; /* of the EHLO reply that is coming in */
+    struct smtp_reply *reply;  /* the last one; null once connected */
+    struct smtp_dialogue seen;
+    char server[DELIVER_SERVER_BYTES];
+    char tls[16];
+    char error[CURL_ERROR_SIZE];
+};
+
+/* One line of an EHLO reply, behind the code. */
+static void read_offer(struct smtp_offer *offer, const char *line, size_t len)
+{
+    char word[64];
+    size_t take = len < sizeof word - 1 ? len : sizeof word - 1;
+    memcpy(word, line, take);
+    word[take] = '\0';
+    word[strcspn(word, "\r\n")] = '\0';
+    if (strcasecmp(word, "PIPELINING") == 0) {
+        offer->pipelining = true;
+    } else if (strcasecmp(word, "SMTPUTF8") == 0) {
+        offer->smtputf8 = true;
+    } else if (strncasecmp(word, "SIZE", 4) == 0 && (word[4] == ' ' || word[4] == '\0')) {
+        offer->size = true;
+        offer->size_bytes = strtoull(word + 4, NULL, 10);
+    }
+}
+
+/* CURLOPT_HEADERFUNCTION: every reply line of the server, one a call. Capabilities count
+ * from the last EHLO only: what was said before STARTTLS may have been said by anybody (RFC
+ * 3207 4.2). */
+static size_t on_reply_line(char *data, size_t size, size_t count, void *arg)
+{
+    struct smtp_session *session = arg;
+    struct smtp_reply *reply = session->reply;
+    size_t len = size * count;
+    if (reply == NULL) {
+        return len;
+    }
+    bool first = reply->state != SMTP_REPLY_MORE || reply->lines == 0;
+    if (reply->state == SMTP_REPLY_BAD) {
+        smtp_reply_reset(reply); /* libcurl judges; we only listen */
+    }
+    (void)smtp_reply_feed(reply, data, len);
+    if (first) {
+        session->reading = (struct smtp_offer){.pipelining = false};
+    } else if (reply->code == 250 && len > 4) {
+        read_offer(&session->reading, data + 4, len - 4);
+    }
+    if (reply->state == SMTP_REPLY_DONE) {
+        smtp_dialogue_add(&session->seen, reply->code);
+        if (reply->code == 220 || reply->code == 250) {
+            session->offer = session->reading;
+        }
+    }
+    return len;
+}
+
+static void tell_failed(struct smtp_session *session, const struct smtp_failure *failure)
+{
+    session->setup.owner->failed(session->setup.owner_arg, failure);
+}
+
+static void on_ready(void *arg, int events)
+{
+    struct smtp_session *session = arg;
+    session->setup.owner->ready(session->setup.owner_arg, events);
+}
+
+static void note_tls(struct smtp_session *session)
+{
+    const struct curl_tlssessioninfo *info = NULL;
+    session->clear = session->setup.plan->tls == SETTINGS_TLS_NONE;
+    if (session->clear) {
+        return;
+    }
+    if (curl_easy_getinfo(session->easy, CURLINFO_TLS_SSL_PTR, &info) == CURLE_OK &&
+        info != NULL && info->backend == CURLSSLBACKEND_OPENSSL && info->internals != NULL) {
+        const SSL *ssl = info->internals;
+        (void)snprintf(session->tls, sizeof session->tls, "%s", SSL_get_version(ssl));
+    }
+}
+
+/* Attach the handle to its connection: with bytes that came already, or with none. */
+static bool attach(struct smtp_session *session)
+{
+    char byte = 0;
+    size_t got = 0;
+    CURLcode code = curl_easy_recv(session->easy, &byte, 1, &got);
+    return code == CURLE_AGAIN; /* a server that speaks unasked or closes is of no use */
+}
+
+static const char *why_not_usable(struct smtp_session *session, int *phase)
+{
+    const struct settings_plan *plan = session->setup.plan;
+    *phase = PB_PHASE(AUTH);
+    if (plan->authentication != PB_AUTH(ANONYMOUS) && !session->seen.login) {
+        return "the server offered no AUTH, nothing was sent";
+    }
+    *phase = PB_PHASE(TLS);
+    if (plan->tls == SETTINGS_TLS_STARTTLS && !session->seen.starttls) {
+        return "the connection has no TLS, nothing was sent";
+    }
+    *phase = PB_PHASE(CONNECT);
+    if (!attach(session)) {
+        return "the server closed the connection or spoke out of turn after the greeting";
+    }
+    if (curl_easy_getinfo(session->easy, CURLINFO_ACTIVESOCKET, &session->fd) != CURLE_OK ||
+        session->fd == CURL_SOCKET_BAD ||
+        loop_watch(session->setup.loop, session->fd, LOOP_READ, on_ready, session,
+                   &session->watch) != ERR_OK) {
+        return "the connection is gone";
+    }
+    return NULL;
+}
+
+static void on_finished(void *arg, CURLcode code)
+{
+    struct smtp_session *session = arg;
+    struct smtp_failure failure = {.phase = 0};
+    if (code != CURLE_OK) {
+        struct smtp_failure_input in = {.curl = code,
+                                        .error = session->error,
+                                        .dialogue = &session->seen,
+                                        .reply = session->reply,
+                                        .plan = session->setup.plan};
+        smtp_failure_of_curl(&in, &failure);
+        tell_failed(session, &failure);
+        return;
+    }
+    int phase = 0;
+    const char *text = why_not_usable(session, &phase);
+    if (text != NULL) {
+        smtp_failure_of_text(phase, text, &failure);
+        tell_failed(session, &failure);
+        return;
+    }
+    note_tls(session);
+    free(session->reply);
+    session->reply = NULL;
+    session->setup.owner->connected(session->setup.owner_arg);
+}
+
+/* smtp://host:port/helo. The EHLO name is the path (libcurl's manual, "SMTP" in
+ * CURLOPT_URL). */
+static enum err set_url(struct smtp_session *session)
+{
+    const struct settings_plan *plan = session->setup.plan;
+    const char *helo = plan->helo_name != NULL && plan->helo_name[0] != '\0'
+                           ? plan->helo_name
+                           : session->setup.helo_name;
+    if (strpbrk(plan->server, "/@?#\\%[] \t\r\n") != NULL || plan->server[0] == '\0') {
+        return ERR_INVALID;
+    }
+    char *path = curl_easy_escape(session->easy, helo != NULL ? helo : "", 0);
+    bool bare_v6 = strchr(plan->server, ':') != NULL;
+    char *url =
+        mem_format("%s://%s%s%s:%u/%s", plan->tls == SETTINGS_TLS_IMPLICIT ? "smtps" : "smtp",
+                   bare_v6 ? "[" : "", plan->server, bare_v6 ? "]" : "", (unsigned)plan->port,
+                   path != NULL ? path : "");
+    CURLcode code = curl_easy_setopt(session->easy, CURLOPT_URL, url);
+    (void)snprintf(session->server, sizeof session->server, "%s%s%s:%u", bare_v6 ? "[" : "",
+                   plan->server, bare_v6 ? "]" : "", (unsigned)plan->port);
+    free(url);
+    curl_free(path);
+    return code == CURLE_OK ? ERR_OK : ERR_INVALID;
+}
+
+static CURLcode set_text(CURL *easy, CURLoption option, const char *text)
+{
+    return curl_easy_setopt(easy, option, text != NULL && text[0] != '\0' ? text : NULL);
+}
+
+static enum err set_tls(struct smtp_session *session)
+{
+    const struct settings_plan *plan = session->setup.plan;
+    CURL *easy = session->easy;
+    bool own_ca = plan->ca_file != NULL && plan->ca_file[0] != '\0';
+    int code = CURLE_OK;
+    code |= (int)curl_easy_setopt(easy, CURLOPT_USE_SSL,
+                                  plan->tls == SETTINGS_TLS_STARTTLS ? (long)CURLUSESSL_ALL
+                                                                     : (long)CURLUSESSL_NONE);
+    code |= (int)curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    code |= (int)curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+    code |= (int)curl_easy_setopt(
+        easy, CURLOPT_CAINFO, own_ca ? plan->ca_file : "/etc/ssl/certs/ca-certificates.crt");
+    code |= (int)curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, plan->verify ? 1L : 0L);
+    code |= (int)curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, plan->verify ? 2L : 0L);
+    code |= (int)set_text(easy, CURLOPT_PINNEDPUBLICKEY, plan->pinned_public_key);
+    return code == CURLE_OK ? ERR_OK : ERR_INVALID;
+}
+
+/* Login. Returns null, or why it cannot be. */
+static const char *set_login(struct smtp_session *session, struct err_text *why)
+{
+    const struct settings_plan *plan = session->setup.plan;
+    CURL *easy = session->easy;
+    if (plan->authentication == PB_AUTH(ANONYMOUS)) {
+        return NULL;
+    }
+    if (plan->authentication != PB_AUTH(BASIC)) {
+        return "authentication: this worker can do ANONYMOUS and BASIC only";
+    }
+    if (plan->tls == SETTINGS_TLS_NONE && !plan->allow_cleartext_auth) {
+        return "authentication without TLS: allow_cleartext_auth is not set";
+    }
+    char *secret = NULL;
+    if (secret_open(plan->password, &secret, why) != ERR_OK) {
+        return why->text;
+    }
+    int code = CURLE_OK;
+    code |= (int)curl_easy_setopt(easy, CURLOPT_USERNAME, plan->user_name);
+    code |= (int)curl_easy_setopt(easy, CURLOPT_PASSWORD, secret);
+    code |= (int)curl_easy_setopt(easy, CURLOPT_LOGIN_OPTIONS, "AUTH=PLAIN;AUTH=LOGIN");
+    code |= (int)curl_easy_setopt(easy, CURLOPT_SASL_IR, 1L);
+    secret_free(&secret); /* libcurl has its own copy, until the handle goes */
+    return code == CURLE_OK ? NULL : "libcurl does not take the login options";
+}
+
+static enum err set_basics(struct smtp_session *session)
+{
+    const struct settings_plan *plan = session->setup.plan;
+    CURL *easy = session->easy;
+    int code = CURLE_OK;
+    code |= (int)curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
+#if LIBCURL_VERSION_NUM >= 0x075500
+    code |= (int)curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "smtp,smtps");
+#else
+    code |= (int)curl_easy_setopt(easy, CURLOPT_PROTOCOLS,
+                                  (long)(CURLPROTO_SMTP | CURLPROTO_SMTPS));
+#endif
+    code |= (int)curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    code |= (int)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    code |= (int)curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+    code |= (int)curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)LIBCURL_BUFFER_BYTES);
+    code |=
+        (int)curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)plan->connect_timeout_ms);
+    code |= (int)curl_easy_setopt(easy, CURLOPT_SERVER_RESPONSE_TIMEOUT,
+                                  (long)(plan->connect_timeout_ms / 1000 + 1));
+    code |= (int)curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, session->error);
+    code |= (int)curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_reply_line);
+    code |= (int)curl_easy_setopt(easy, CURLOPT_HEADERDATA, session);
+    return code == CURLE_OK ? ERR_OK : ERR_INVALID;
+}
+
+enum err smtp_session_open(const struct smtp_session_setup *setup, struct smtp_session **out,
+                           struct smtp_failure *failure)
+{
+    struct err_text why = {.code = ERR_OK};
+    struct smtp_session *session = mem_zero(1, sizeof *session);
+    session->setup = *setup;
+    session->fd = CURL_SOCKET_BAD;
+    session->reply = mem_zero(1, sizeof *session->reply);
+    session->easy = curl_easy_init();
+    const char *text = "libcurl: no memory";
+    int phase = PB_PHASE(PREPARE);
+    if (session->easy == NULL) {
+        goto failed;
+    }
+    text = "libcurl does not take the options of a connection";
+    if (set_basics(session) != ERR_OK || set_tls(session) != ERR_OK) {
+        goto failed;
+    }
+    text = "smtp_server: no host name or address";
+    if (set_url(session) != ERR_OK) {
+        goto failed;
+    }
+    phase = PB_PHASE(AUTH);
+    text = set_login(session, &why);
+    if (text != NULL) {
+        goto failed;
+    }
+    phase = PB_PHASE(CONNECT);
+    text = "libcurl: cannot begin to connect";
+    if (smtp_multi_add(setup->multi, session->easy, on_finished, session) != ERR_OK) {
+        goto failed;
+    }
+    if (!setup->plan->verify && setup->plan->tls != SETTINGS_TLS_NONE) {
+        log_warn("tls_no_verify", "server=%s certificate=unchecked", session->server);
+    }
+    *out = session;
+    return ERR_OK;
+failed:
+    smtp_failure_of_text(phase, text, failure);
+    smtp_session_free(&session);
+    return ERR_INVALID;
+}
+
+void smtp_session_free(struct smtp_session **session_p)
+{
+    struct smtp_session *session = *session_p;
+    if (session == NULL) {
+        return;
+    }
+    loop_unwatch(&session->watch);
+    smtp_multi_remove(session->setup.multi, &session->easy);
+    free(session->reply);
+    free(session);
+    *session_p = NULL;
+}
+
+const struct smtp_offer *smtp_session_offer(const struct smtp_session *session)
+{
+    return &session->offer;
+}
+
+const char *smtp_session_server(const struct smtp_session *session)
+{
+    return session->server;
+}
+
+const char *smtp_session_tls(const struct smtp_session *session)
+{
+    return session->tls;
+}
+
+static enum err of_errno(int number)
+{
+    return number == EAGAIN || number == EWOULDBLOCK || number == EINTR ? ERR_AGAIN : ERR_IO;
+}
+
+enum err smtp_session_send(struct smtp_session *session, const char *data, size_t len,
+                           size_t *sent)
+{
+    *sent = 0;
+    if (session->clear) {
+        ssize_t n = send(session->fd, data, len, MSG_NOSIGNAL);
+        *sent = n > 0 ? (size_t)n : 0;
+        return n > 0 ? ERR_OK : of_errno(errno);
+    }
+    size_t take = len < TLS_RECORD_BYTES ? len : TLS_RECORD_BYTES;
+    CURLcode code = curl_easy_send(session->easy, data, take, sent);
+    if (code == CURLE_AGAIN) {
+        return ERR_AGAIN;
+    }
+    return code == CURLE_OK && *sent > 0 ? ERR_OK : ERR_IO;
+}
+
+enum err smtp_session_recv(struct smtp_session *session, char *data, size_t room, size_t *got)
+{
+    *got = 0;
+    if (session->clear) {
+        ssize_t n = recv(session->fd, data, room, 0);
+        *got = n > 0 ? (size_t)n : 0;
+        if (n == 0) {
+            return ERR_NOT_FOUND;
+        }
+        return n > 0 ? ERR_OK : of_errno(errno);
+    }
+    CURLcode code = curl_easy_recv(session->easy, data, room, got);
+    if (code == CURLE_AGAIN) {
+        return ERR_AGAIN;
+    }
+    if (code != CURLE_OK) {
+        return ERR_IO;
+    }
+    return *got > 0 ? ERR_OK : ERR_NOT_FOUND;
+}
+
+void smtp_session_watch(struct smtp_session *session, bool for_writing)
+{
+    if (session->for_writing != for_writing && session->watch != NULL) {
+        session->for_writing = for_writing;
+        loop_rewatch(session->watch, for_writing ? LOOP_READ | LOOP_WRITE : LOOP_READ);
+    }
+}

@@ -1,0 +1,74 @@
+/* One connection to a mail server, from nothing to logged in, and its bytes after that.
+ *
+ *   OPENING ──connected──► OPEN ──smtp_session_free──► gone
+ *      └──────failed──────► DEAD ─┘
+ *
+ * libcurl does DNS, TCP, TLS, greeting, EHLO, STARTTLS and AUTH (CURLOPT_CONNECT_ONLY); the
+ * transaction is ours (smtp_transaction.h). Fails closed: no clear text where TLS was asked
+ * for, no mail without the login that was asked for. */
+#ifndef TPN_SMTP_SESSION_H
+#define TPN_SMTP_SESSION_H
+
+#include "deliver.h"
+#include "smtp_failure.h"
+#include "smtp_multi.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct smtp_session;
+
+/* What the last EHLO offered. */
+struct smtp_offer {
+    bool pipelining;
+    bool smtputf8;
+    bool size;           /* SIZE was offered */
+    uint64_t size_bytes; /* its limit, 0 = none stated */
+};
+
+/* The session's ear; never called from inside smtp_session_open, and none after
+ * smtp_session_free. */
+struct smtp_session_owner {
+    void (*connected)(void *arg);
+    void (*failed)(void *arg, const struct smtp_failure *failure); /* free it then */
+    void (*ready)(void *arg, int events); /* LOOP_READ, LOOP_WRITE, once OPEN */
+};
+
+struct smtp_session_setup {
+    struct smtp_multi *multi;
+    struct loop *loop;
+    const struct settings_plan *plan; /* lives at least as long as the session */
+    const char *helo_name;            /* when the plan has none; may be null */
+    const struct smtp_session_owner *owner;
+    void *owner_arg;
+};
+
+/* Begin to connect.
+ * Returns ERR_OK; else failure says why (no secret, no memory, settings that cannot be). */
+enum err smtp_session_open(const struct smtp_session_setup *setup, struct smtp_session **out,
+                           struct smtp_failure *failure) NODISCARD;
+
+/* Close the socket at once; accepts null. Send QUIT before if you care. */
+void smtp_session_free(struct smtp_session **session);
+
+const struct smtp_offer *smtp_session_offer(const struct smtp_session *session);
+/* "host:port"; "TLSv1.3" or "". Borrowed from the session. */
+const char *smtp_session_server(const struct smtp_session *session);
+const char *smtp_session_tls(const struct smtp_session *session);
+
+/* Hand bytes over. Returns ERR_OK with *sent > 0; ERR_AGAIN: wait for LOOP_WRITE and come
+ * back with the same bytes (OpenSSL insists, SSL_write(3)); ERR_IO. At most one TLS record a
+ * call, so a record is counted as sent only when it went whole. */
+enum err smtp_session_send(struct smtp_session *session, const char *data, size_t len,
+                           size_t *sent) NODISCARD;
+
+/* Get bytes. ERR_OK with *got > 0; ERR_AGAIN; ERR_NOT_FOUND: the server closed; ERR_IO.
+ * Ask again until ERR_AGAIN: bytes that TLS holds already wake no descriptor. */
+enum err smtp_session_recv(struct smtp_session *session, char *data, size_t room,
+                           size_t *got) NODISCARD;
+
+/* Whether to hear of room for sending as well. */
+void smtp_session_watch(struct smtp_session *session, bool for_writing);
+
+#endif

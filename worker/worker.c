@@ -1,0 +1,475 @@
+/* The worker's loop.
+ *
+ * What goes to the broker is collected during a turn and sent at its end: one PERMIT?, one RESULT, one CREDIT for all jobs of
+ * the turn. A message that cannot be sent is kept (results, permits asked for) or made anew (credit by READY).
+ *
+ * Design notes: ZeroMQ reconnects by itself and says nothing, so the broker's silence (liveness) is what tells a dead
+ * connection: the socket is then closed and a new one opened, under the same identity. A broker that started again does not
+ * know its workers and says so (ERROR "say READY first"). */
+#include "worker.h"
+
+#include "clock.h"
+#include "digest.h"
+#include "log.h"
+#include "mem.h"
+#include "version.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    BUDGET = 256,     /* messages a turn */
+    REPEAT_MS = 5000, /* until an unacknowledged result goes again */
+    EXTEND_MS = 5000,
+    LEASES_AT_ONCE = 4096, /* of the wire's lists */
+    ASKS_AT_ONCE = 1000,
+    QUEUE_MESSAGES = 100000
+};
+
+/* Permits to be asked for at the end of the turn. */
+struct ask {
+    PB(Part) part;
+    STAILQ_ENTRY(ask) link;
+};
+STAILQ_HEAD(ask_queue, ask);
+struct ask_list {
+    struct ask_queue queue;
+};
+
+/* ---- the job's host ---- */
+
+static void host_ask(void *arg, uint64_t lease, uint32_t part, const uint32_t *recipients,
+                     size_t count)
+{
+    struct worker *worker = arg;
+    struct ask *ask = mem_zero(1, sizeof *ask);
+    PB(Part) init = PB_INIT(PART);
+    ask->part = init;
+    ask->part.lease = lease;
+    ask->part.part = part;
+    ask->part.recipients = count > 0 ? mem_copy(recipients, count * sizeof *recipients) : NULL;
+    ask->part.n_recipients = count;
+    STAILQ_INSERT_TAIL(&worker->asks->queue, ask, link);
+}
+
+static void host_report(void *arg, const PB(JobResult) *result)
+{
+    struct worker *worker = arg;
+    reports_add(&worker->reports, result);
+}
+
+static void host_begun(void *arg, struct job *job)
+{
+    struct worker *worker = arg;
+    (void)map_put_u64(&worker->jobs, job_lease(job), job);
+}
+
+static void host_over(void *arg, struct job *job)
+{
+    struct worker *worker = arg;
+    (void)map_take_u64(&worker->jobs, job_lease(job));
+    worker->credit_due++;
+}
+
+static void *host_backend(void *arg, enum settings_route route)
+{
+    struct worker *worker = arg;
+    return worker->backends[route];
+}
+
+/* ---- to the broker ---- */
+
+static void free_ask(struct ask *ask)
+{
+    free(ask->part.recipients);
+    free(ask);
+}
+
+static void add_lease(void *arg, void *value)
+{
+    PB(Extend) *list = arg;
+    if (list->n_leases < LEASES_AT_ONCE) {
+        list->leases[list->n_leases++] = job_lease(value);
+    }
+}
+
+/* All leases that the worker works on or holds a result of; the caller frees. */
+static uint64_t *all_leases(struct worker *worker, size_t *count)
+{
+    PB(Extend) list = PB_INIT(EXTEND);
+    list.leases = mem_zero(LEASES_AT_ONCE, sizeof *list.leases);
+    map_each(worker->jobs, add_lease, &list);
+    *count = list.n_leases;
+    reports_leases(&worker->reports, list.leases, count, LEASES_AT_ONCE);
+    return list.leases;
+}
+
+static bool send_ready(struct worker *worker)
+{
+    PB(Ready) ready = PB_INIT(READY);
+    size_t roots = worker->conf->pickup_roots.count;
+    char **capabilities = mem_zero(roots + 1, sizeof *capabilities);
+    capabilities[ready.n_capabilities++] = mem_text("smtp");
+    for (size_t i = 0; i < roots; i++) {
+        capabilities[ready.n_capabilities++] =
+            mem_format("pickup:%s", worker->conf->pickup_roots.items[i]);
+    }
+    size_t busy = map_count(worker->jobs);
+    ready.worker = worker->name;
+    ready.instance = worker->instance;
+    ready.capabilities = capabilities;
+    ready.credit = worker->draining || busy >= worker->conf->jobs
+                       ? 0
+                       : worker->conf->jobs - (uint32_t)busy;
+    ready.leases = all_leases(worker, &ready.n_leases);
+    ready.version = (char *)(uintptr_t)TPN_VERSION_TEXT;
+    enum err err = bus_send(worker->bus, NULL, WIRE_READY, &ready.base, NULL);
+    for (size_t i = 0; i < ready.n_capabilities; i++) {
+        free(capabilities[i]);
+    }
+    free(capabilities);
+    free(ready.leases);
+    if (err == ERR_OK) {
+        worker->credit_due = 0; /* the credit just told counts them */
+        reports_repeat(&worker->reports, INT64_MAX);
+    }
+    return err == ERR_OK;
+}
+
+static void send_credit(struct worker *worker)
+{
+    PB(Credit) credit = PB_INIT(CREDIT);
+    credit.jobs = worker->credit_due;
+    if (worker->draining || worker->credit_due == 0 ||
+        bus_send(worker->bus, NULL, WIRE_CREDIT, &credit.base, NULL) != ERR_OK) {
+        return;
+    }
+    worker->credit_due = 0;
+}
+
+static bool send_asks(struct worker *worker)
+{
+    PB(Part) *parts[ASKS_AT_ONCE];
+    PB(PermitAsk) message = PB_INIT(PERMIT_ASK);
+    struct ask *ask = NULL;
+    STAILQ_FOREACH(ask, &worker->asks->queue, link)
+    {
+        if (message.n_parts == ASKS_AT_ONCE) {
+            break;
+        }
+        parts[message.n_parts++] = &ask->part;
+    }
+    message.parts = parts;
+    if (bus_send(worker->bus, NULL, WIRE_PERMIT_ASK, &message.base, NULL) != ERR_OK) {
+        return false;
+    }
+    for (size_t i = 0; i < message.n_parts; i++) {
+        ask = STAILQ_FIRST(&worker->asks->queue);
+        STAILQ_REMOVE_HEAD(&worker->asks->queue, link);
+        free_ask(ask);
+    }
+    return true;
+}
+
+static void finish_drain(struct worker *worker, const char *reason)
+{
+    PB(Bye) bye = PB_INIT(BYE);
+    bye.reason = (char *)(uintptr_t)reason;
+    enum err err = bus_send(worker->bus, NULL, WIRE_BYE, &bye.base, NULL);
+    log_info("drain", "result=%s jobs=%zu unacknowledged=%zu bye=%s", reason,
+             map_count(worker->jobs), worker->reports.count, err_name(err));
+    loop_stop(worker->loop);
+}
+
+static void turn(void *arg)
+{
+    struct worker *worker = arg;
+    bus_pump(worker->bus, BUDGET);
+    if (!worker->ready) {
+        worker->ready = send_ready(worker);
+    }
+    if (worker->ready) {
+        while (!STAILQ_EMPTY(&worker->asks->queue) && send_asks(worker)) {
+        }
+        enum err err = reports_flush(&worker->reports, worker->bus);
+        if (err != ERR_OK && err != ERR_AGAIN) {
+            log_warn("report", "result=%s", err_name(err));
+        }
+        send_credit(worker);
+    }
+    bus_pump(worker->bus, 0); /* sending may have taken the edge that tells of what came in */
+    if (worker->draining && map_count(worker->jobs) == 0 && worker->reports.count == 0) {
+        finish_drain(worker, "drained");
+    }
+}
+
+/* ---- from the broker ---- */
+
+static void on_job(struct worker *worker, struct wire_in *in)
+{
+    const PB(Job) *body = (const PB(Job) *)in->body;
+    uint64_t lease = body->lease;
+    const struct job_profile *profile = map_get_u64(worker->profiles, body->profile_version);
+    if (worker->draining) {
+        PB(JobResult) back = PB_INIT(JOB_RESULT);
+        back.lease = lease;
+        back.not_started = true;
+        reports_add(&worker->reports, &back);
+        return;
+    }
+    if (map_get_u64(worker->jobs, lease) != NULL) {
+        return; /* a repetition */
+    }
+    job_start(&worker->host, in, profile);
+}
+
+static void permit_all(struct worker *worker, PB(Part) *const parts[], size_t count,
+                       enum deliver_permit permit)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct job *job = map_get_u64(worker->jobs, parts[i]->lease);
+        if (job != NULL) {
+            job_permit(job, parts[i]->part, permit);
+        }
+    }
+}
+
+static void on_permit(struct worker *worker, struct wire_in *in)
+{
+    const PB(Permit) *permit = (const PB(Permit) *)in->body;
+    permit_all(worker, permit->granted, permit->n_granted, DELIVER_GRANTED);
+    permit_all(worker, permit->denied, permit->n_denied, DELIVER_DENIED);
+}
+
+static void on_result_ok(struct worker *worker, struct wire_in *in)
+{
+    reports_acknowledge(&worker->reports, (const PB(ResultOk) *)in->body);
+}
+
+static void on_profile(struct worker *worker, struct wire_in *in)
+{
+    PB(Profile) *wire = (PB(Profile) *)in->body;
+    if (wire->settings == NULL || map_get_u64(worker->profiles, wire->version) != NULL) {
+        return;
+    }
+    in->body = NULL; /* taken out of the message */
+    struct job_profile *profile = mem_zero(1, sizeof *profile);
+    const char *field = "";
+    profile->wire = wire;
+    profile->good =
+        settings_plan(wire->settings, &profile->plan, &field, &profile->why) == ERR_OK;
+    (void)map_put_u64(&worker->profiles, wire->version, profile);
+    log_info("profile", "name=%s version=%llx", wire->name, (unsigned long long)wire->version);
+}
+
+static void on_beat(struct worker *worker, struct wire_in *in)
+{
+    (void)worker;
+    (void)in; /* that it was heard is all */
+}
+
+static void on_drain(struct worker *worker, struct wire_in *in)
+{
+    (void)in;
+    worker_drain(worker);
+}
+
+static void on_error(struct worker *worker, struct wire_in *in)
+{
+    const PB(Error) *error = (const PB(Error) *)in->body;
+    char quoted[LOG_QUOTE_BYTES];
+    log_info("broker", "verb=%s error=%s", error->verb, log_quote(error->reason, quoted));
+    worker->ready = false; /* a broker that started again wants to hear READY */
+}
+
+typedef void broker_fn(struct worker *worker, struct wire_in *in);
+
+static broker_fn *const broker_verbs[WIRE_VERB_COUNT] = {
+    [WIRE_JOB] = on_job,         [WIRE_PERMIT] = on_permit, [WIRE_RESULT_OK] = on_result_ok,
+    [WIRE_PROFILE] = on_profile, [WIRE_BEAT] = on_beat,     [WIRE_DRAIN] = on_drain,
+    [WIRE_ERROR] = on_error,
+};
+
+static void on_message(void *arg, struct bus *bus, enum err err, struct wire_in *in)
+{
+    struct worker *worker = arg;
+    (void)bus;
+    if (err != ERR_OK || broker_verbs[in->verb] == NULL) {
+        log_warn("broker", "verb=%s field=%s rule=\"%s\" result=ignored",
+                 wire_verb_name(in->verb), in->fault.field, in->fault.rule);
+        return;
+    }
+    worker->heard_ms = clock_mono_ms();
+    broker_verbs[in->verb](worker, in);
+}
+
+/* ---- time ---- */
+
+static enum err connect_broker(struct worker *worker, struct err_text *why)
+{
+    struct bus_options options = {.role = BUS_DEALER,
+                                  .endpoint = worker->conf->broker,
+                                  .identity = worker->instance,
+                                  .send_queue_messages = QUEUE_MESSAGES,
+                                  .receive_queue_messages = QUEUE_MESSAGES};
+    worker->ready = false;
+    worker->heard_ms = clock_mono_ms();
+    enum err err = bus_open(&worker->bus, worker->zmq_context, &options, why);
+    if (err == ERR_OK && bus_attach(worker->bus, worker->loop, on_message, worker) != ERR_OK) {
+        err = err_set(why, ERR_IO, "cannot watch the broker's socket");
+    }
+    return err;
+}
+
+static void extend(struct worker *worker, int64_t now_ms)
+{
+    if (now_ms - worker->extended_ms < EXTEND_MS) {
+        return;
+    }
+    worker->extended_ms = now_ms;
+    PB(Extend) message = PB_INIT(EXTEND);
+    message.leases = all_leases(worker, &message.n_leases);
+    if (message.n_leases > 0 &&
+        bus_send(worker->bus, NULL, WIRE_EXTEND, &message.base, NULL) != ERR_OK) {
+        worker->extended_ms = 0; /* again at the next tick */
+    }
+    free(message.leases);
+}
+
+static void tick(void *arg)
+{
+    struct worker *worker = arg;
+    int64_t now_ms = clock_mono_ms();
+    struct err_text why;
+    PB(Beat) beat = PB_INIT(BEAT);
+    loop_timer_arm(&worker->tick, worker->conf->beat_ms);
+    if (now_ms - worker->heard_ms > worker->conf->liveness_ms) {
+        log_warn("broker", "endpoint=%s result=silent", worker->conf->broker);
+        bus_close(&worker->bus);
+        if (connect_broker(worker, &why) != ERR_OK) {
+            bug("cannot connect again: %s",
+                why.text); /* it could before: nothing of the network is needed for it */
+        }
+        return;
+    }
+    if (!worker->ready) {
+        return; /* the turn that follows tries READY */
+    }
+    beat.sequence = ++worker->beat;
+    if (bus_send(worker->bus, NULL, WIRE_BEAT, &beat.base, NULL) == ERR_OK) {
+        extend(worker, now_ms);
+        reports_repeat(&worker->reports, now_ms - REPEAT_MS);
+    }
+}
+
+static void drain_over(void *arg)
+{
+    struct worker *worker = arg;
+    finish_drain(worker, "drain deadline");
+}
+
+void worker_drain(struct worker *worker)
+{
+    if (worker->draining) {
+        return;
+    }
+    log_info("drain", "jobs=%zu", map_count(worker->jobs));
+    worker->draining = true;
+    worker->ready = false; /* READY again, with no credit */
+    loop_timer_arm(&worker->drain, worker->conf->drain_ms);
+}
+
+/* ---- start and stop ---- */
+
+static enum err open_backends(struct worker *worker, struct err_text *why)
+{
+    char host[256] = "localhost";
+    (void)gethostname(host, sizeof host - 1); /* the name it has then is fine */
+    (void)snprintf(worker->name, sizeof worker->name, "%.100s",
+                   worker->conf->name[0] != '\0' ? worker->conf->name : host);
+    struct deliver_context context = {
+        .loop = worker->loop,
+        .helo_name = worker->conf->helo_name[0] != '\0' ? worker->conf->helo_name : host,
+        .pickup_roots = (const char *const *)worker->conf->pickup_roots.items,
+        .pickup_threads = worker->conf->pickup_threads,
+    };
+    static const char *const no_roots[] = {NULL};
+    if (context.pickup_roots == NULL) {
+        context.pickup_roots = no_roots;
+    }
+    for (int i = 0; i < SETTINGS_ROUTE_COUNT; i++) {
+        enum err err = deliver_backend_of((enum settings_route)i)
+                           ->open(&context, &worker->backends[i], why);
+        if (err != ERR_OK) {
+            return err;
+        }
+    }
+    return ERR_OK;
+}
+
+enum err worker_start(struct worker *worker, const struct worker_conf *conf, struct loop *loop,
+                      struct err_text *why)
+{
+    *worker = (struct worker){.conf = conf, .loop = loop};
+    worker->zmq_context = bus_context_new();
+    worker->asks = mem_zero(1, sizeof *worker->asks);
+    STAILQ_INIT(&worker->asks->queue);
+    reports_init(&worker->reports);
+    (void)digest_uuid7(worker->instance);
+    worker->host =
+        (struct job_host){worker, host_begun, host_ask, host_report, host_over, host_backend};
+    loop_timer_init(&worker->tick, loop, tick, worker);
+    loop_timer_init(&worker->drain, loop, drain_over, worker);
+    enum err err = open_backends(worker, why);
+    if (err == ERR_OK) {
+        err = connect_broker(worker, why);
+    }
+    if (err != ERR_OK) {
+        worker_stop(worker);
+        return err;
+    }
+    loop_timer_arm(&worker->tick, conf->beat_ms);
+    loop_before_wait(loop, turn, worker);
+    loop_again(loop);
+    log_info("start", "name=%s instance=%s broker=%s jobs=%u", worker->name, worker->instance,
+             conf->broker, conf->jobs);
+    return ERR_OK;
+}
+
+static void free_profile(void *arg, void *value)
+{
+    (void)arg;
+    struct job_profile *profile = value;
+    trackpro__notify__v1__profile__free_unpacked(profile->wire, NULL);
+    free(profile);
+}
+
+void worker_stop(struct worker *worker)
+{
+    if (worker->loop == NULL) {
+        return;
+    }
+    loop_before_wait(worker->loop, NULL, NULL);
+    loop_timer_disarm(&worker->tick);
+    loop_timer_disarm(&worker->drain);
+    for (int i = 0; i < SETTINGS_ROUTE_COUNT; i++) {
+        if (worker->backends[i] != NULL) {
+            deliver_backend_of((enum settings_route)i)->close(&worker->backends[i]);
+        }
+    }
+    bus_close(&worker->bus);
+    bus_context_free(&worker->zmq_context);
+    struct ask *ask = NULL;
+    while ((ask = STAILQ_FIRST(&worker->asks->queue)) != NULL) {
+        STAILQ_REMOVE_HEAD(&worker->asks->queue, link);
+        free_ask(ask);
+    }
+    free(worker->asks);
+    reports_fini(&worker->reports);
+    map_each(worker->profiles, free_profile, NULL);
+    map_clear(&worker->profiles);
+    map_clear(&worker->jobs); /* jobs cut off at the drain's deadline end with the process */
+    worker->loop = NULL;
+}

@@ -1,0 +1,107 @@
+/* The keys of worker.yaml. A new key is one row here, one line in deploy/samples/worker.yaml. */
+#include "worker_conf.h"
+
+#include "log.h"
+
+#include <string.h>
+
+static const struct conf_name level_names[] = {
+    {"error", LOG_LEVEL_ERROR},
+    {"warn", LOG_LEVEL_WARN},
+    {"info", LOG_LEVEL_INFO},
+    {"debug", LOG_LEVEL_DEBUG},
+    {NULL, 0},
+};
+
+#define AT(field) offsetof(struct worker_conf, field)
+
+const struct conf_row worker_conf_rows[] = {
+    {.key = "broker",
+     .kind = CONF_TEXT,
+     .offset = AT(broker),
+     .default_text = "tcp://127.0.0.1:5552",
+     .min = 1,
+     .max = 255,
+     .doc = "endpoint of the broker's work socket"},
+    {.key = "name",
+     .kind = CONF_TEXT,
+     .offset = AT(name),
+     .default_text = "",
+     .max = 100,
+     .doc = "name of this worker in events; empty = the host's name"},
+    {.key = "jobs",
+     .kind = CONF_UINT,
+     .offset = AT(jobs),
+     .default_text = "200",
+     .min = 1,
+     .max = 10000,
+     .doc = "requests taken at a time"},
+    {.key = "pickup.roots",
+     .kind = CONF_TEXTS,
+     .offset = AT(pickup_roots),
+     .doc = "folders; pickup profiles may write only below them"},
+    {.key = "pickup.threads",
+     .kind = CONF_UINT,
+     .offset = AT(pickup_threads),
+     .default_text = "8",
+     .min = 1,
+     .max = 64,
+     .doc = "threads that write and sync pickup files"},
+    {.key = "helo_name",
+     .kind = CONF_TEXT,
+     .offset = AT(helo_name),
+     .default_text = "",
+     .max = 255,
+     .doc = "name said in EHLO; empty = the host's name"},
+    {.key = "beat",
+     .kind = CONF_DURATION,
+     .offset = AT(beat_ms),
+     .default_text = "1s",
+     .min = 50,
+     .max = 60000,
+     .doc = "time between heartbeats"},
+    {.key = "liveness",
+     .kind = CONF_DURATION,
+     .offset = AT(liveness_ms),
+     .default_text = "5s",
+     .min = 200,
+     .max = 600000,
+     .doc = "a broker that is silent for so long is connected to anew"},
+    {.key = "drain",
+     .kind = CONF_DURATION,
+     .offset = AT(drain_ms),
+     .default_text = "30s",
+     .min = 100,
+     .max = 3600000,
+     .doc = "time after SIGTERM to finish what was begun"},
+    {.key = "log.level",
+     .kind = CONF_ENUM,
+     .offset = AT(log_level),
+     .default_text = "info",
+     .names = level_names,
+     .doc = "error, warn, info or debug"},
+    {.key = NULL},
+};
+
+enum err worker_conf_read(const char *path, struct worker_conf *conf, struct buf *errors)
+{
+    *conf = (struct worker_conf){0};
+    enum err err = ERR_OK;
+    conf_defaults(worker_conf_rows, conf);
+    if (path != NULL) {
+        err = conf_read(path, worker_conf_rows, conf, errors);
+    }
+    for (size_t i = 0; i < conf->pickup_roots.count; i++) {
+        if (conf->pickup_roots.items[i][0] != '/') {
+            buf_add_format(errors, "%s: pickup.roots[%zu]: must be an absolute path\n",
+                           path != NULL ? path : "worker.yaml", i);
+            err = ERR_CONFIG;
+        }
+    }
+    return err == ERR_OK ? ERR_OK : ERR_CONFIG;
+}
+
+void worker_conf_free(struct worker_conf *conf)
+{
+    conf_free(worker_conf_rows, conf);
+}

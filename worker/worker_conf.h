@@ -1,0 +1,31 @@
+/* worker.yaml: every key with its limits, in one table (worker_conf.c). */
+#ifndef TPN_WORKER_CONF_H
+#define TPN_WORKER_CONF_H
+
+#include "buf.h"
+#include "conf.h"
+
+#include <stdint.h>
+
+struct worker_conf {
+    char *broker;  /* endpoint of the broker's work socket */
+    char *name;    /* for people; "" = the host's name */
+    uint32_t jobs; /* taken at a time */
+    struct conf_texts pickup_roots;
+    uint32_t pickup_threads;
+    char *helo_name; /* "" = the host's name */
+    uint32_t beat_ms;
+    uint32_t liveness_ms; /* a broker that is silent for so long is connected to anew */
+    uint32_t drain_ms;    /* after SIGTERM */
+    int log_level;        /* enum log_level */
+};
+
+/* Defaults, then the file when path is not null. ERR_CONFIG with a line for each error in errors. */
+enum err worker_conf_read(const char *path, struct worker_conf *conf,
+                          struct buf *errors) NODISCARD;
+void worker_conf_free(struct worker_conf *conf);
+
+/* The rows, for the tests that hold samples and manual against them. */
+extern const struct conf_row worker_conf_rows[];
+
+#endif

@@ -1,0 +1,158 @@
+/* tpn-worker: flags, signals, start, stop. Everything else is in worker.c. */
+#include "flags.h"
+#include "log.h"
+#include "mem.h"
+#include "signals.h"
+#include "worker.h"
+
+#include <curl/curl.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct arguments {
+    char *config;
+    char *broker;
+    char *name;
+    char *jobs;
+    struct flag_list pickup_roots;
+    char *log_level;
+    bool check_config;
+};
+
+#define AT(field) offsetof(struct arguments, field)
+
+static const struct flag_row rows[] = {
+    {"config", FLAG_TEXT, "FILE", AT(config),
+     "read worker.yaml from here; else the defaults hold"},
+    {"broker", FLAG_TEXT, "ENDPOINT", AT(broker), "the broker's work socket (key broker)"},
+    {"name", FLAG_TEXT, "NAME", AT(name), "name of this worker in events (key name)"},
+    {"jobs", FLAG_TEXT, "N", AT(jobs), "requests taken at a time (key jobs)"},
+    {"pickup-root", FLAG_LIST, "DIR", AT(pickup_roots), "pickup profiles may write below it"},
+    {"log-level", FLAG_TEXT, "LEVEL", AT(log_level),
+     "error, warn, info or debug (key log.level)"},
+    {"check-config", FLAG_SWITCH, NULL, AT(check_config),
+     "check the file, tell every error, exit"},
+    {NULL, FLAG_SWITCH, NULL, 0, NULL},
+};
+
+static const struct flag_program program = {
+    .name = "tpn-worker",
+    .summary = "takes notification requests from the broker and delivers them",
+    .rows = rows,
+    .notes = "Exit codes: 0 stopped as asked, 1 failed while running, 2 wrong usage or "
+             "configuration.\n"
+             "SIGTERM and SIGINT finish what was begun, give back the rest, and stop.\n",
+};
+
+static void take(char **target, const char *value)
+{
+    if (value != NULL) {
+        free(*target);
+        *target = mem_text(value);
+    }
+}
+
+static void add_roots(struct worker_conf *conf, const struct flag_list *roots)
+{
+    struct conf_texts *all = &conf->pickup_roots;
+    for (size_t i = 0; i < roots->count; i++) {
+        all->items = mem_resize(all->items, all->count + 2, sizeof(char *));
+        all->items[all->count++] = mem_text(roots->items[i]);
+        all->items[all->count] = NULL;
+    }
+}
+
+/* The command line goes over the file. */
+static enum err configure(const struct arguments *arguments, struct worker_conf *conf)
+{
+    struct buf errors;
+    buf_init(&errors, 65536);
+    enum err err = worker_conf_read(arguments->config, conf, &errors);
+    take(&conf->broker, arguments->broker);
+    take(&conf->name, arguments->name);
+    add_roots(conf, &arguments->pickup_roots);
+    enum log_level level = (enum log_level)conf->log_level;
+    if (arguments->log_level != NULL &&
+        log_level_parse(arguments->log_level, &level) != ERR_OK) {
+        buf_add_text(&errors, "--log-level: must be error, warn, info or debug\n");
+        err = ERR_CONFIG;
+    }
+    conf->log_level = (int)level;
+    if (arguments->jobs != NULL) {
+        char *end = NULL;
+        unsigned long jobs = strtoul(arguments->jobs, &end, 10);
+        if (*end != '\0' || jobs < 1 || jobs > 10000) {
+            buf_add_text(&errors, "--jobs: must be a number from 1 to 10000\n");
+            err = ERR_CONFIG;
+        }
+        conf->jobs = (uint32_t)jobs;
+    }
+    for (size_t i = 0; i < arguments->pickup_roots.count; i++) {
+        if (arguments->pickup_roots.items[i][0] != '/') {
+            buf_add_text(&errors, "--pickup-root: must be an absolute path\n");
+            err = ERR_CONFIG;
+        }
+    }
+    (void)fputs(buf_text(&errors), stderr);
+    buf_fini(&errors);
+    return err;
+}
+
+static void on_signal(void *arg, int signal)
+{
+    struct worker *worker = arg;
+    if (signal != SIGHUP) { /* a worker has nothing to read again */
+        worker_drain(worker);
+    }
+}
+
+static int run(const struct worker_conf *conf)
+{
+    struct worker worker = {0};
+    struct loop *loop = NULL;
+    struct signals *signals = NULL;
+    struct err_text why = {0};
+    enum err err = loop_new(&loop, &why);
+    if (err == ERR_OK) {
+        err = signals_new(&signals, loop, on_signal, &worker, &why);
+    }
+    if (err == ERR_OK) {
+        err = worker_start(&worker, conf, loop, &why);
+    }
+    if (err == ERR_OK) {
+        err = loop_run(loop, &why);
+    }
+    if (err != ERR_OK) {
+        log_error("stop", "error=%s text=\"%s\"", err_name(err), why.text);
+    }
+    worker_stop(&worker);
+    signals_free(&signals);
+    loop_free(&loop);
+    return err == ERR_OK       ? FLAG_EXIT_OK
+           : err == ERR_CONFIG ? FLAG_EXIT_USAGE
+                               : FLAG_EXIT_FAILED;
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments arguments = {0};
+    struct worker_conf conf;
+    int code = flag_read(&program, argc, argv, &arguments);
+    if (code != FLAG_GO_ON) {
+        return code;
+    }
+    if (configure(&arguments, &conf) != ERR_OK) {
+        code = FLAG_EXIT_USAGE;
+    } else if (arguments.check_config) {
+        (void)puts("the configuration is good");
+        code = FLAG_EXIT_OK;
+    } else {
+        log_init("tpn-worker", (enum log_level)conf.log_level);
+        (void)curl_global_init(CURL_GLOBAL_DEFAULT);
+        code = run(&conf);
+        curl_global_cleanup();
+    }
+    worker_conf_free(&conf);
+    flag_free(&program, &arguments);
+    return code;
+}
