@@ -1,0 +1,154 @@
+/* The status topic as lines.
+ *
+ * Keeps one number, the last sequence of the current epoch. A new epoch is a publisher that
+ * started anew: what it said before we heard it is missing too, except at our own start, when
+ * nothing can be missed. */
+#include "follow.h"
+
+#include "json.h"
+#include "pb_text.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum { LINE_MAX_BYTES = 64 * 1024 * 1024, EVENTS_A_TURN = 1000, EVENT_QUEUE = 100000 };
+
+static void add_gap(const struct follow *follow, uint64_t epoch, uint64_t first, uint64_t last,
+                    struct buf *out)
+{
+    if (follow->form == FOLLOW_TEXT) {
+        buf_add_format(out,
+                       "GAP epoch=%" PRIu64 " missed=%" PRIu64 " first=%" PRIu64
+                       " last=%" PRIu64 "\n",
+                       epoch, last - first + 1, first, last);
+        return;
+    }
+    struct json j;
+    json_init(&j, out);
+    json_open(&j, NULL, '{');
+    json_open(&j, "gap", '{');
+    json_uint(&j, "epoch", epoch);
+    json_uint(&j, "missed", last - first + 1);
+    json_uint(&j, "first", first);
+    json_uint(&j, "last", last);
+    json_close(&j);
+    json_close(&j);
+    buf_add_char(out, '\n');
+}
+
+static void add_restart(const struct follow *follow, uint64_t epoch, struct buf *out)
+{
+    if (follow->form == FOLLOW_TEXT) {
+        buf_add_format(out, "RESTART epoch=%" PRIu64 " before=%" PRIu64 "\n", epoch,
+                       follow->epoch);
+        return;
+    }
+    struct json j;
+    json_init(&j, out);
+    json_open(&j, NULL, '{');
+    json_open(&j, "restart", '{');
+    json_uint(&j, "epoch", epoch);
+    json_uint(&j, "before", follow->epoch);
+    json_close(&j);
+    json_close(&j);
+    buf_add_char(out, '\n');
+}
+
+static void add_event(const struct follow *follow, const PB(StatusEvent) *event,
+                      struct buf *out)
+{
+    if (follow->form == FOLLOW_TEXT) {
+        pb_text_event(out, event);
+    } else {
+        struct json j;
+        json_init(&j, out);
+        pb_json(&j, NULL, &event->base);
+    }
+    buf_add_char(out, '\n');
+}
+
+static void check_sequence(struct follow *follow, const PB(StatusEvent) *event, struct buf *out)
+{
+    bool start = follow->epoch == 0;
+    if (!start && event->epoch != follow->epoch) {
+        add_restart(follow, event->epoch, out);
+        follow->sequence = 0;
+    }
+    if (!start && event->sequence > follow->sequence + 1) {
+        add_gap(follow, event->epoch, follow->sequence + 1, event->sequence - 1, out);
+    }
+    follow->epoch = event->epoch;
+    follow->sequence = event->sequence;
+}
+
+void follow_event(struct follow *follow, const PB(StatusEvent) *event, struct buf *out)
+{
+    check_sequence(follow, event, out);
+    bool wanted =
+        (follow->producer == NULL || strcmp(follow->producer, event->producer) == 0) &&
+        (follow->state < 0 || follow->state == (int)event->state);
+    if (wanted) {
+        add_event(follow, event, out);
+    }
+}
+
+static void write_out(struct follow *follow, struct buf *out)
+{
+    if (out->len > 0 &&
+        (fwrite(out->data, 1, out->len, follow->out) != out->len || fflush(follow->out) != 0)) {
+        follow->gone = true;
+        loop_stop(follow->loop);
+    }
+}
+
+static void drain(void *arg)
+{
+    struct follow *follow = arg;
+    char topic[WIRE_TOPIC_BYTES];
+    struct buf out;
+    int count = 0;
+    buf_init(&out, LINE_MAX_BYTES);
+    for (; count < EVENTS_A_TURN && !follow->gone; count++) {
+        ProtobufCMessage *event = NULL;
+        enum err err = wire_recv_event(bus_socket(follow->bus), topic, &event);
+        if (err == ERR_AGAIN || err == ERR_IO) {
+            break;
+        }
+        if (err == ERR_OK) {
+            follow_event(follow, (const PB(StatusEvent) *)event, &out);
+            protobuf_c_message_free_unpacked(event, NULL);
+        }
+    }
+    write_out(follow, &out);
+    buf_fini(&out);
+    if (count == EVENTS_A_TURN) {
+        loop_again(follow->loop);
+    }
+}
+
+enum err follow_start(struct follow *follow, struct loop *loop, void *context,
+                      const char *endpoint, struct err_text *why)
+{
+    struct bus_options options = {
+        .role = BUS_SUB, .endpoint = endpoint, .receive_queue_messages = EVENT_QUEUE};
+    follow->loop = loop;
+    enum err err = bus_open(&follow->bus, context, &options, why);
+    if (err != ERR_OK) {
+        return err;
+    }
+    err = bus_subscribe(follow->bus, "tpn1.");
+    if (err == ERR_OK) {
+        err = bus_attach(follow->bus, loop, NULL, NULL);
+    }
+    if (err != ERR_OK) {
+        return err_set(why, err, "%s: the status socket cannot be used", endpoint);
+    }
+    loop_before_wait(loop, drain, follow);
+    loop_again(loop); /* what came before the descriptor was watched */
+    return ERR_OK;
+}
+
+void follow_stop(struct follow *follow)
+{
+    bus_close(&follow->bus);
+}

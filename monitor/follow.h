@@ -1,0 +1,44 @@
+/* The status topic as lines: events, and the gaps between them.
+ *
+ * Every publisher numbers its events 1, 2, 3 … in each epoch, over all producers and states. So
+ * gaps can only be told when everything is heard: follow subscribes to all and filters what it
+ * prints. A PUB socket drops what a slow or absent subscriber does not take, and says nothing;
+ * the numbers do. */
+#ifndef TPN_FOLLOW_H
+#define TPN_FOLLOW_H
+
+#include "buf.h"
+#include "bus.h"
+#include "loop.h"
+#include "pb.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum follow_form { FOLLOW_TEXT, FOLLOW_JSON };
+
+struct follow {
+    const char *producer; /* print only this one's events; null = all */
+    int state;            /* print only events of this state; -1 = all */
+    enum follow_form form;
+    FILE *out;
+    struct loop *loop;
+    struct bus *bus;
+    uint64_t epoch; /* 0 = nothing heard yet */
+    uint64_t sequence;
+    bool gone; /* out cannot be written any more: the reader has left */
+};
+
+/* Hear the topic at an endpoint; lines are printed while the loop runs. The caller has set the
+ * fields before loop. loop is stopped when the reader of out has left. Survives that the
+ * publisher goes and comes back. */
+enum err follow_start(struct follow *follow, struct loop *loop, void *context,
+                      const char *endpoint, struct err_text *why) NODISCARD;
+void follow_stop(struct follow *follow);
+
+/* One event: append a line for what is missing before it, if anything is, and a line for
+ * itself, if it is wanted. */
+void follow_event(struct follow *follow, const PB(StatusEvent) *event, struct buf *out);
+
+#endif

@@ -1,0 +1,171 @@
+/* tpn-monitor: what happens, for people and for scripts.
+ *
+ * So far it follows the status topic. Starts, runs until SIGINT or SIGTERM or until nobody
+ * reads its output, and stops. */
+#include "follow.h"
+#include "log.h"
+#include "pb_text.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+enum { EXIT_WRONG_USE = 2 };
+
+static const char usage[] =
+    "Usage: tpn-monitor --follow [options]\n\n"
+    "Print each step of each request as a line, as it happens.\n\n"
+    "  --follow             follow the status topic\n"
+    "  --json               print JSON lines\n"
+    "  --status ENDPOINT    status topic (TPN_STATUS; tcp://127.0.0.1:5553)\n"
+    "  --producer NAME      only this producer's requests\n"
+    "  --state STATE        only steps into this state, as FAILED\n"
+    "  -h, --help           print this\n\n"
+    "A line GAP says that events are missing (the topic does not repeat what was not heard: "
+    "ask the broker),\n"
+    "a line RESTART that the broker started anew. With --json they are {\"gap\":…} and "
+    "{\"restart\":…}.\n"
+    "Exit codes: 0 stopped by SIGINT or SIGTERM, or nobody reads any more; 1 failed; 2 wrong "
+    "options.\n";
+
+struct monitor {
+    struct follow follow;
+    const char *status;
+    bool wanted; /* --follow was given */
+    struct loop *loop;
+    void *context;
+    int signals;
+    struct loop_watch *watch;
+};
+
+enum option_value { OPT_FOLLOW = 256, OPT_JSON, OPT_STATUS, OPT_PRODUCER, OPT_STATE };
+
+static const struct option options[] = {
+    {"follow", no_argument, NULL, OPT_FOLLOW},
+    {"help", no_argument, NULL, 'h'},
+    {"json", no_argument, NULL, OPT_JSON},
+    {"producer", required_argument, NULL, OPT_PRODUCER},
+    {"state", required_argument, NULL, OPT_STATE},
+    {"status", required_argument, NULL, OPT_STATUS},
+    {NULL, 0, NULL, 0},
+};
+
+/* One option. False: wrong. */
+static bool take_option(struct monitor *monitor, int value)
+{
+    switch (value) {
+    case OPT_FOLLOW:
+        monitor->wanted = true;
+        return true;
+    case OPT_JSON:
+        monitor->follow.form = FOLLOW_JSON;
+        return true;
+    case OPT_STATUS:
+        monitor->status = optarg;
+        return true;
+    case OPT_PRODUCER:
+        monitor->follow.producer = optarg;
+        return true;
+    case OPT_STATE:
+        return pb_enum_parse(PB_DESCRIPTOR(state), optarg, &monitor->follow.state) == ERR_OK;
+    default:
+        return false;
+    }
+}
+
+/* -1 = run; else the exit code. */
+static int read_options(struct monitor *monitor, int argc, char *argv[])
+{
+    const char *status =
+        getenv("TPN_STATUS"); // NOLINT(concurrency-mt-unsafe): no thread has started
+    monitor->status = status != NULL && status[0] != '\0' ? status : "tcp://127.0.0.1:5553";
+    int value = 0;
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): no thread has started
+    while ((value = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+        if (value == 'h') {
+            (void)fputs(usage, stdout);
+            return EXIT_SUCCESS;
+        }
+        if (!take_option(monitor, value)) {
+            (void)fputs("tpn-monitor: wrong option or value\n", stderr);
+            return EXIT_WRONG_USE;
+        }
+    }
+    if (optind < argc || !monitor->wanted) {
+        (void)fputs(usage, stderr);
+        return EXIT_WRONG_USE;
+    }
+    return -1;
+}
+
+static void signal_came(void *arg, int events)
+{
+    struct monitor *monitor = arg;
+    (void)events;
+    loop_stop(monitor->loop);
+}
+
+/* SIGINT and SIGTERM come as a descriptor; SIGPIPE as a failed write. Before any thread starts:
+ * they inherit the mask. */
+static enum err watch_signals(struct monitor *monitor, struct err_text *why)
+{
+    sigset_t set;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGTERM);
+    if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR) {
+        return err_set_errno(why, ERR_IO, errno, "pthread_sigmask, signal");
+    }
+    monitor->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (monitor->signals < 0) {
+        return err_set_errno(why, ERR_IO, errno, "signalfd");
+    }
+    return loop_watch(monitor->loop, monitor->signals, LOOP_READ, signal_came, monitor,
+                      &monitor->watch);
+}
+
+static enum err run(struct monitor *monitor, struct err_text *why)
+{
+    enum err err = loop_new(&monitor->loop, why);
+    if (err == ERR_OK) {
+        err = watch_signals(monitor, why);
+    }
+    if (err == ERR_OK) {
+        monitor->context = bus_context_new();
+        err = follow_start(&monitor->follow, monitor->loop, monitor->context, monitor->status,
+                           why);
+    }
+    return err == ERR_OK ? loop_run(monitor->loop, why) : err;
+}
+
+static void shut_down(struct monitor *monitor)
+{
+    follow_stop(&monitor->follow);
+    bus_context_free(&monitor->context);
+    loop_unwatch(&monitor->watch);
+    loop_free(&monitor->loop);
+    if (monitor->signals >= 0) {
+        (void)close(monitor->signals);
+    }
+}
+
+int main(int argc, char *argv[])
+{
+    struct monitor monitor = {.follow = {.state = -1, .out = stdout}, .signals = -1};
+    struct err_text why = {0};
+    int code = read_options(&monitor, argc, argv);
+    if (code >= 0) {
+        return code;
+    }
+    log_init("tpn-monitor", LOG_LEVEL_INFO);
+    enum err err = run(&monitor, &why);
+    if (err != ERR_OK) {
+        (void)fprintf(stderr, "tpn-monitor: %s\n", why.text);
+    }
+    shut_down(&monitor);
+    return err == ERR_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,124 @@
+/* How requests are shown.
+ *
+ * Text of servers and producers is quoted with its control bytes escaped. Times are UTC. */
+#include "show.h"
+
+#include "buf.h"
+#include "clock.h"
+#include "json.h"
+#include "log.h"
+#include "options.h"
+#include "pb_text.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+enum { LINE_MAX_BYTES = 64 * 1024 * 1024 };
+
+static void print_line(struct buf *line)
+{
+    printf("%s\n", buf_text(line));
+    buf_reset(line);
+}
+
+void show_json(const ProtobufCMessage *message)
+{
+    struct buf out;
+    struct json j;
+    buf_init(&out, LINE_MAX_BYTES);
+    json_init(&j, &out);
+    pb_json(&j, NULL, message);
+    print_line(&out);
+    buf_fini(&out);
+}
+
+static void add_time(struct buf *out, const char *key, int64_t wall_ms)
+{
+    char when[CLOCK_TEXT_BYTES];
+    if (wall_ms != 0) {
+        buf_add_format(out, " %s %s", key, clock_text(wall_ms, when));
+    }
+}
+
+static void print_recipients(struct buf *line, PB(RecipientResult) *const recipients[],
+                             size_t count, const char *indent)
+{
+    for (size_t i = 0; i < count; i++) {
+        buf_add_text(line, indent);
+        pb_text_recipient(line, recipients[i]);
+        print_line(line);
+    }
+}
+
+void show_request(const PB(RequestStatus) *request)
+{
+    char quoted[LOG_QUOTE_BYTES];
+    struct buf line;
+    buf_init(&line, LINE_MAX_BYTES);
+    if (request->state == PB_STATE(UNSPECIFIED)) {
+        buf_add_format(&line, "%s not known", request->id);
+        print_line(&line);
+        buf_fini(&line);
+        return;
+    }
+    buf_add_format(&line, "%s %s%s", request->id, pb_state_word((int)request->state),
+                   request->partial ? " (partly delivered)" : "");
+    if (request->profile[0] != '\0') {
+        buf_add_format(&line, " profile %s", request->profile);
+    }
+    buf_add_format(&line, " attempt %" PRIu32, request->attempt);
+    add_time(&line, "accepted", request->accepted_at_ms);
+    add_time(&line, "changed", request->changed_at_ms);
+    add_time(&line, "next attempt", request->next_attempt_ms);
+    if (request->reason[0] != '\0') {
+        buf_add_format(&line, " reason %s", log_quote(request->reason, quoted));
+    }
+    print_line(&line);
+    print_recipients(&line, request->recipients, request->n_recipients, "  ");
+    buf_fini(&line);
+}
+
+static void add_detail(struct buf *line, const char *key, const char *value)
+{
+    char quoted[LOG_QUOTE_BYTES];
+    if (value[0] != '\0') {
+        buf_add_format(line, ", %s %s", key, log_quote(value, quoted));
+    }
+}
+
+static void print_step(struct buf *line, const PB(StatusEvent) *event)
+{
+    char when[CLOCK_TEXT_BYTES];
+    buf_add_format(line, "%s  %-10s attempt %" PRIu32, clock_text(event->at_ms, when),
+                   pb_state_word((int)event->state), event->attempt);
+    add_detail(line, "worker", event->worker);
+    add_detail(line, "server", event->server);
+    add_detail(line, "TLS", event->tls_version);
+    add_detail(line, "the server calls it", event->queue_id);
+    add_detail(line, "reason", event->reason);
+    add_time(line, ", next attempt", event->next_attempt_ms);
+    print_line(line);
+    print_recipients(line, event->recipients, event->n_recipients,
+                     "                            ");
+}
+
+void show_history(const PB(RequestStatus) *request)
+{
+    struct buf line;
+    buf_init(&line, LINE_MAX_BYTES);
+    for (size_t i = 0; i < request->n_history; i++) {
+        print_step(&line, request->history[i]);
+    }
+    buf_fini(&line);
+    show_request(request);
+}
+
+int show_exit_code(int state)
+{
+    if (state == PB_STATE(UNSPECIFIED)) {
+        return EXIT_UNREACHABLE;
+    }
+    bool bad = state == PB_STATE(FAILED) || state == PB_STATE(EXPIRED) ||
+               state == PB_STATE(CANCELLED) || state == PB_STATE(UNKNOWN);
+    return bad ? EXIT_SOME_FAILED : EXIT_FINE;
+}

@@ -1,0 +1,252 @@
+/* tpn status: how one request stands, how many stand how, or what happens right now.
+ *
+ * Following is asking too: the topic can lose events, so `-f ID` asks for the state again
+ * whenever the topic is quiet, and ends with the request. */
+#include "commands.h"
+
+#include "ask.h"
+#include "clock.h"
+#include "log.h"
+#include "options.h"
+#include "pb_text.h"
+#include "show.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { QUIET_MS = 3000, LINE_MAX_BYTES = 4 * 1024 * 1024, EVENT_QUEUE = 100000 };
+
+struct status_options {
+    struct common_options common; /* first */
+    bool follow;
+};
+
+static const struct option_row rows[] = {
+    {OPTION_FLAG, "follow", 'f', offsetof(struct status_options, follow), NULL,
+     "print each step as it happens; with an ID until it is final"},
+    {OPTION_END, NULL, 0, 0, NULL, NULL},
+};
+
+static const struct command command = {
+    .name = "status",
+    .arguments = "[ID]",
+    .summary = "How a request stands; without an ID how many stand how (for operators)",
+    .rows = rows,
+};
+
+static int fail(enum err err, const struct err_text *why)
+{
+    (void)fprintf(stderr, "tpn status: %s\n", why->text);
+    return err == ERR_AGAIN ? EXIT_UNREACHABLE : EXIT_USAGE;
+}
+
+/* ---- counts ---- */
+
+static void print_stats(const PB(Stats) *stats)
+{
+    char quoted[LOG_QUOTE_BYTES];
+    char when[CLOCK_TEXT_BYTES];
+    printf(
+        "broker %s since %s, %s%s%s\n", stats->version, clock_text(stats->started_at_ms, when),
+        stats->accepting ? "accepting" : "not accepting",
+        stats->not_accepting_reason[0] != '\0' ? ": " : "",
+        stats->not_accepting_reason[0] != '\0' ? log_quote(stats->not_accepting_reason, quoted)
+                                               : "");
+    for (size_t i = 0; i < stats->n_states; i++) {
+        printf("%-12s %" PRIu64 "\n", pb_state_word((int)stats->states[i]->state),
+               stats->states[i]->count);
+    }
+    printf("%zu worker%s\n", stats->n_workers, stats->n_workers == 1 ? "" : "s");
+    for (size_t i = 0; i < stats->n_workers; i++) {
+        const PB(WorkerInfo) *worker = stats->workers[i];
+        printf("  %s: %" PRIu32 " jobs, room for %" PRIu32 " more, heard %s\n", worker->name,
+               worker->leased, worker->credit, clock_text(worker->last_heard_ms, when));
+    }
+}
+
+static int show_counts(const struct status_options *options)
+{
+    PB(StatsAsk) body = PB_INIT(STATS_ASK);
+    struct err_text why = {0};
+    struct ask ask = {0};
+    ProtobufCMessage *answer = NULL;
+    enum err err = ask_open(&ask, options->common.admin, options->common.timeout_s, &why);
+    if (err == ERR_OK) {
+        err = ask_for(&ask, WIRE_STATS, &body.base, WIRE_STATS_OK, &answer, &why);
+    }
+    ask_close(&ask);
+    if (err != ERR_OK) {
+        return fail(err, &why);
+    }
+    if (options->common.json) {
+        show_json(answer);
+    } else {
+        print_stats((const PB(Stats) *)answer);
+    }
+    protobuf_c_message_free_unpacked(answer, NULL);
+    return EXIT_FINE;
+}
+
+/* ---- one request ---- */
+
+/* Ask and print; state: out. A state that was printed before is not printed again. */
+static enum err ask_and_show(struct ask *ask, const struct status_options *options,
+                             const char *id, int *state, struct err_text *why)
+{
+    PB(QueryReply) *reply = NULL;
+    enum err err = ask_status(ask, id, false, &reply, why);
+    if (err != ERR_OK) {
+        return err;
+    }
+    bool again = *state == (int)reply->requests[0]->state;
+    *state = (int)reply->requests[0]->state;
+    if (again) {
+        /* nothing new */
+    } else if (options->common.json) {
+        show_json(&reply->requests[0]->base);
+    } else {
+        show_request(reply->requests[0]);
+    }
+    (void)fflush(stdout);
+    protobuf_c_message_free_unpacked(&reply->base, NULL);
+    return ERR_OK;
+}
+
+static int show_one(const struct status_options *options, const char *id)
+{
+    struct err_text why = {0};
+    struct ask ask = {0};
+    int state = -1;
+    enum err err = ask_open(&ask, options->common.submit, options->common.timeout_s, &why);
+    if (err == ERR_OK) {
+        err = ask_and_show(&ask, options, id, &state, &why);
+    }
+    ask_close(&ask);
+    return err == ERR_OK ? show_exit_code(state) : fail(err, &why);
+}
+
+/* ---- following ---- */
+
+struct follower {
+    const struct status_options *options;
+    const char *id; /* null = all */
+    struct ask ask;
+    struct bus *topic;
+    struct loop *loop;
+    int state; /* last known, of id */
+};
+
+static enum err open_follower(struct follower *follower, struct err_text *why)
+{
+    struct bus_options options = {.role = BUS_SUB,
+                                  .endpoint = follower->options->common.status,
+                                  .receive_queue_messages = EVENT_QUEUE};
+    enum err err = ask_open(&follower->ask, follower->options->common.submit,
+                            follower->options->common.timeout_s, why);
+    if (err == ERR_OK) {
+        err = loop_new(&follower->loop, why);
+    }
+    if (err == ERR_OK) {
+        err = bus_open(&follower->topic, follower->ask.context, &options, why);
+    }
+    if (err == ERR_OK) {
+        err = bus_subscribe(follower->topic, "tpn1.");
+    }
+    return err == ERR_OK ? bus_attach(follower->topic, follower->loop, NULL, NULL) : err;
+}
+
+static void close_follower(struct follower *follower)
+{
+    bus_close(&follower->topic);
+    loop_free(&follower->loop);
+    ask_close(&follower->ask);
+}
+
+static void print_event(struct follower *follower, const PB(StatusEvent) *event)
+{
+    if (follower->id != NULL && strcmp(event->request_id, follower->id) != 0) {
+        return;
+    }
+    follower->state = (int)event->state;
+    if (follower->options->common.json) {
+        show_json(&event->base);
+    } else {
+        struct buf line;
+        buf_init(&line, LINE_MAX_BYTES);
+        pb_text_event(&line, event);
+        printf("%s\n", buf_text(&line));
+        buf_fini(&line);
+    }
+    (void)fflush(stdout);
+}
+
+/* Print what is there. True when something was. */
+static bool drain(struct follower *follower)
+{
+    char topic[WIRE_TOPIC_BYTES];
+    ProtobufCMessage *event = NULL;
+    bool any = false;
+    for (enum err err = wire_recv_event(bus_socket(follower->topic), topic, &event);
+         err != ERR_AGAIN && err != ERR_IO;
+         err = wire_recv_event(bus_socket(follower->topic), topic, &event)) {
+        if (err == ERR_OK) {
+            any = true;
+            print_event(follower, (const PB(StatusEvent) *)event);
+            protobuf_c_message_free_unpacked(event, NULL);
+        }
+    }
+    return any;
+}
+
+static enum err follow(struct follower *follower, struct err_text *why)
+{
+    enum err err = ERR_OK;
+    int64_t ask_ms = 0;
+    follower->state = -1;
+    while (err == ERR_OK && !pb_state_final(follower->state) &&
+           follower->state != PB_STATE(UNSPECIFIED)) {
+        if (drain(follower)) {
+            ask_ms = clock_mono_ms() + QUIET_MS;
+            continue;
+        }
+        if (follower->id != NULL && clock_mono_ms() >= ask_ms) {
+            err = ask_and_show(&follower->ask, follower->options, follower->id,
+                               &follower->state, why);
+            ask_ms = clock_mono_ms() + QUIET_MS;
+        } else {
+            err = loop_turn(follower->loop, QUIET_MS, why);
+        }
+    }
+    return err;
+}
+
+static int follow_topic(const struct status_options *options, const char *id)
+{
+    struct err_text why = {0};
+    struct follower follower = {.options = options, .id = id};
+    enum err err = open_follower(&follower, &why);
+    if (err == ERR_OK) {
+        err = follow(&follower, &why);
+    }
+    close_follower(&follower);
+    return err == ERR_OK ? show_exit_code(follower.state) : fail(err, &why);
+}
+
+int command_status(int argc, char *argv[])
+{
+    struct status_options options = {0};
+    int first = 0;
+    int code = EXIT_USAGE;
+    if (options_read(&command, argc, argv, &options, &first, &code) == OPTIONS_STOP) {
+        return code;
+    }
+    if (argc - first > 1) {
+        return options_fail(&command, "at most one ID");
+    }
+    const char *id = first < argc ? argv[first] : NULL;
+    if (options.follow) {
+        return follow_topic(&options, id);
+    }
+    return id != NULL ? show_one(&options, id) : show_counts(&options);
+}
