@@ -24,6 +24,7 @@ enum {
     CONNECTING_AT_ONCE = 64,
     BACK_OFF_MS = 1000,
     RIDES_OFFERED = 4,
+    PERMITS_AHEAD = 4,
     LINGER_MS = 600000 /* keep what was learnt about a server this long without work */
 };
 
@@ -394,6 +395,22 @@ static void offer_ride(struct smtp_pool *pool)
     }
 }
 
+/* Permits for the mails that come next, a few for each working connection: the broker's commit then runs beside the mail
+ * before, not between the two. A permit asked for is a mail that counts as UNKNOWN should this process be killed, so
+ * the number is small. */
+static void ask_ahead(struct smtp_pool *pool)
+{
+    size_t working = pool->proven ? pool->link_count - pool->connecting : 0;
+    size_t left = working * PERMITS_AHEAD;
+    for (struct smtp_mail *mail = pool->first; mail != NULL && left > 0; mail = mail->next) {
+        left--;
+        if (mail->permit == SMTP_PERMIT_NOT_ASKED) {
+            mail->permit = SMTP_PERMIT_ASKED;
+            mail->delivery->owner->ask(mail->delivery->owner_arg, mail->delivery);
+        }
+    }
+}
+
 static void retire_idle(struct smtp_pool *pool)
 {
     while (pool->retired && pool->waiting == 0 && pool->idle != NULL) {
@@ -412,6 +429,7 @@ static void dispatch_once(struct smtp_pool *pool)
     }
     open_links(pool);
     offer_ride(pool);
+    ask_ahead(pool);
     retire_idle(pool);
 }
 

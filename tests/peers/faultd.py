@@ -1,0 +1,285 @@
+"""An SMTP server that misbehaves on purpose, byte by byte. Pipelining is offered.
+
+A mode names one fault; everything else is done well. The answer to RCPT also follows the local part: no… 550 (two
+lines), grey… 450, full… 452, quota… 552, fwd… 251, drop… 421 and close. What the server saw is kept: .contents has
+the raw bytes of every mail up to its dot, whatever was answered; .commands every command line; .accepted only
+the mails that were answered with 2xx, .connections how often somebody came.
+
+In a test: `with FaultServer("rst-after-dot") as server`, and server.set_mode(…) later. By hand: faultd.py MODE
+"""
+import socket
+import struct
+import sys
+import threading
+import time
+
+RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: close sends RST. Source: socket(7)
+STALL_S = 60                     # longer than any time-out of a test; ended early by close()
+
+GREETING_ANSWER = {"greet-421": b"421 4.3.2 too busy\r\n", "greet-554": b"554 5.3.2 no service here\r\n"}
+RCPT_ANSWER = {
+    "no": b"550-5.1.1 The email account that you tried to reach\r\n550 5.1.1 does not exist\r\n",
+    "grey": b"450 4.2.0 greylisted, come back later\r\n",
+    "full": b"452 4.2.2 mailbox full\r\n",
+    "quota": b"552 5.2.2 over quota\r\n",
+    "fwd": b"251 2.1.5 will forward\r\n",
+}
+DOT_ANSWER = {
+    "451-after-dot": b"451 4.3.0 queue full\r\n",
+    "552-after-dot": b"552 5.3.4 too big after all\r\n",
+    "554-after-dot": b"554-5.7.1 refused as spam\r\n554 5.7.1 see the manual\r\n",
+    "251-after-dot": b"251 2.0.0 odd success\r\n",
+    "multi-after-dot": b"250-2.0.0 first line\r\n250 2.0.0 Ok: queued as 4FZq1\r\n",
+    "garbage-after-dot": b"\x00\xff what is this\r\n",
+}
+MODES = sorted({
+    "plain", "greet-never", "greet-close", "greet-rst", "greet-garbage", "no-ehlo", "no-pipelining",
+    "mail-530", "mail-421-3rd", "mail-452", "data-451", "data-554", "data-drop", "body-rst", "body-drop",
+    "drop-after-dot", "rst-after-dot", "stall-after-dot", "close-after-250", "quit-stall", "drip",
+    "auth-535", "auth-ok", "size-1000", "all-welcome", *GREETING_ANSWER, *DOT_ANSWER})
+
+
+class Gone(Exception):
+    """The connection is over; the session ends."""
+
+
+class Session:
+    """One connection."""
+
+    def __init__(self, server, sock):
+        self.server = server
+        self.sock = sock
+        self.buffer = b""
+        self.mails = 0       # MAIL commands of this connection
+        self.recipients = [] # accepted ones of this mail
+
+    def say(self, data):
+        if self.server.mode == "drip":
+            for byte in data:
+                self.sock.sendall(bytes([byte]))
+                time.sleep(0.002)
+        else:
+            self.sock.sendall(data)
+
+    def more(self):
+        data = self.sock.recv(65536)
+        if not data:
+            raise Gone
+        self.buffer += data
+
+    def line(self):
+        while b"\r\n" not in self.buffer:
+            self.more()
+        line, _, self.buffer = self.buffer.partition(b"\r\n")
+        self.server.note_command(line)
+        return line
+
+    def reset(self):
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        raise Gone
+
+    def stall(self):
+        self.server.ended.wait(STALL_S)
+        raise Gone
+
+    def serve(self):
+        self.greet()
+        while True:
+            line = self.line()
+            verb = line[:4].upper().decode("ascii", "replace")
+            handler = getattr(self, f"on_{verb.strip().lower()}", None)
+            if handler is None:
+                self.say(b"500 5.5.2 what\r\n")
+            else:
+                handler(line)
+
+    def greet(self):
+        mode = self.server.mode
+        if mode in GREETING_ANSWER:
+            self.say(GREETING_ANSWER[mode])
+            raise Gone
+        if mode == "greet-never":
+            self.stall()
+        if mode == "greet-close":
+            raise Gone
+        if mode == "greet-rst":
+            self.reset()
+        if mode == "greet-garbage":
+            self.say(b"\x00\xff HTTP/1.1 200 OK\r\n\r\n")
+            raise Gone
+        self.say(b"220 fault.test ESMTP\r\n")
+
+    def on_ehlo(self, _line):
+        mode = self.server.mode
+        if mode == "no-ehlo":
+            self.say(b"502 5.5.1 not implemented\r\n")
+            return
+        words = [b"fault.test", b"8BITMIME", b"ENHANCEDSTATUSCODES"]
+        words.append(b"SIZE 1000" if mode == "size-1000" else b"SIZE 35882577")
+        if mode != "no-pipelining":
+            words.append(b"PIPELINING")
+        if mode.startswith("auth-"):
+            words.append(b"AUTH PLAIN LOGIN")
+        self.say(b"".join(b"250-" + word + b"\r\n" for word in words[:-1]) + b"250 " + words[-1] + b"\r\n")
+
+    def on_helo(self, _line):
+        self.say(b"250 fault.test\r\n")
+
+    def on_auth(self, line):
+        words = line.split()
+        if self.server.mode == "auth-535":
+            self.say(b"535 5.7.8 Authentication credentials invalid\r\n")
+            return
+        rounds = {b"PLAIN": 1, b"LOGIN": 2}[words[1].upper()] - (len(words) - 2)
+        for _ in range(rounds):
+            self.say(b"334 \r\n")
+            self.line()
+        self.say(b"235 2.7.0 ok\r\n")
+
+    def on_mail(self, _line):
+        self.mails += 1
+        self.recipients = []
+        if self.server.mode == "mail-530":
+            self.say(b"530 5.7.0 Authentication required\r\n")
+        elif self.server.mode == "mail-452":
+            self.say(b"452 4.3.1 insufficient system storage\r\n")
+        elif self.server.mode == "mail-421-3rd" and self.mails >= 3:
+            self.say(b"421 4.7.0 too many messages\r\n")
+            raise Gone
+        else:
+            self.say(b"250 2.1.0 ok\r\n")
+
+    def on_rcpt(self, line):
+        address = line.partition(b"<")[2].partition(b">")[0].decode("utf-8", "replace")
+        if address.startswith("drop"):
+            self.say(b"421 4.3.0 bye\r\n")
+            raise Gone
+        for prefix, answer in RCPT_ANSWER.items():
+            if address.startswith(prefix) and self.server.mode != "all-welcome":
+                if answer.startswith(b"2"):
+                    self.recipients.append(address)
+                self.say(answer)
+                return
+        self.recipients.append(address)
+        self.say(b"250 2.1.5 ok\r\n")
+
+    def on_data(self, _line):
+        mode = self.server.mode
+        if mode == "data-451":
+            self.say(b"451 4.3.0 try later\r\n")
+        elif mode == "data-554":
+            self.say(b"554 5.7.1 not you\r\n")
+        elif mode == "data-drop":
+            raise Gone
+        elif not self.recipients:
+            self.say(b"554 5.5.1 no valid recipients\r\n")
+        else:
+            self.say(b"354 go on\r\n")
+            self.content()
+
+    def content(self):
+        mode = self.server.mode
+        if mode in ("body-rst", "body-drop"):
+            self.more()
+            self.reset() if mode == "body-rst" else self.drop()
+        while b"\r\n.\r\n" not in self.buffer:
+            self.more()
+        content, _, self.buffer = self.buffer.partition(b"\r\n.\r\n")
+        self.server.note_content(content + b"\r\n", self.recipients)
+        if mode == "drop-after-dot":
+            raise Gone
+        if mode == "rst-after-dot":
+            self.reset()
+        if mode == "stall-after-dot":
+            self.stall()
+        answer = DOT_ANSWER.get(mode, b"250 2.0.0 Ok: queued as 4FZq1\r\n")
+        if answer.startswith(b"25"):
+            self.server.note_accepted(content + b"\r\n", self.recipients)
+        self.say(answer)
+        if mode == "close-after-250":
+            raise Gone
+
+    def drop(self):
+        raise Gone
+
+    def on_rset(self, _line):
+        self.say(b"250 2.0.0 ok\r\n")
+
+    def on_noop(self, _line):
+        self.say(b"250 2.0.0 ok\r\n")
+
+    def on_quit(self, _line):
+        if self.server.mode == "quit-stall":
+            self.stall()
+        self.say(b"221 2.0.0 bye\r\n")
+        raise Gone
+
+
+class FaultServer:
+    """Listens on a port of the kernel's choice from construction to close; a thread for each connection."""
+
+    def __init__(self, mode="plain"):
+        self.lock = threading.Lock()
+        self.ended = threading.Event()
+        self.commands = []
+        self.contents = []  # (bytes, recipients)
+        self.accepted = []
+        self.connections = 0
+        self.set_mode(mode)
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept_all, daemon=True).start()
+
+    def set_mode(self, mode):
+        if mode not in MODES:
+            raise ValueError(f"no mode {mode}; there are: {' '.join(MODES)}")
+        self.mode = mode
+
+    def accept_all(self):
+        while not self.ended.is_set():
+            try:
+                sock, _ = self.listener.accept()
+            except OSError:
+                return
+            with self.lock:
+                self.connections += 1
+            threading.Thread(target=self.serve, args=(sock,), daemon=True).start()
+
+    def serve(self, sock):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            Session(self, sock).serve()
+        except (Gone, OSError):
+            pass
+        finally:
+            sock.close()
+
+    def note_command(self, line):
+        with self.lock:
+            self.commands.append(line)
+
+    def note_content(self, content, recipients):
+        with self.lock:
+            self.contents.append((content, list(recipients)))
+
+    def note_accepted(self, content, recipients):
+        with self.lock:
+            self.accepted.append((content, list(recipients)))
+
+    def close(self):
+        self.ended.set()
+        # close alone does not wake accept(2) in the other thread.
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+if __name__ == "__main__":
+    with FaultServer(sys.argv[1] if len(sys.argv) > 1 else "plain") as by_hand:
+        print(f"127.0.0.1:{by_hand.port} {by_hand.mode}", flush=True)
+        threading.Event().wait()
