@@ -68,9 +68,11 @@ struct delivery {
     void *backend_state; /* the back end's own */
 };
 
-/* The job's ear. Both may be called from inside start or permit. */
+/* The job's ear. All may be called from inside start or permit. */
 struct deliver_owner {
     void (*ask)(void *arg, struct delivery *delivery);
+    /* Permitted, and the first byte of the content (the rename, the hand-over) comes now. May be null. */
+    void (*begin)(void *arg, struct delivery *delivery);
     void (*done)(void *arg, struct delivery *delivery);
 };
 
@@ -81,6 +83,7 @@ struct deliver_context {
     const char *helo_name;           /* default for EHLO */
     const char *const *pickup_roots; /* folders below which pickup may write; null-terminated */
     unsigned pickup_threads;
+    bool keeps_diary; /* a kill does not make UNKNOWN of what was only permitted: permits may be asked for early */
 };
 
 /* A back end. One instance a worker. */

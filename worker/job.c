@@ -27,7 +27,10 @@ struct part {
     struct job *job;
     uint32_t number;
     int64_t started_us;
+    int64_t asked_ms; /* monotonic; 0 = not asked */
+    bool answered;
     bool denied;
+    uint32_t slot; /* of the diary */
     struct delivery delivery;
     LIST_ENTRY(part) link;
 };
@@ -53,9 +56,10 @@ struct job {
 };
 
 static void part_ask(void *arg, struct delivery *delivery);
+static void part_begin(void *arg, struct delivery *delivery);
 static void part_done(void *arg, struct delivery *delivery);
 
-static const struct deliver_owner owner = {part_ask, part_done};
+static const struct deliver_owner owner = {part_ask, part_begin, part_done};
 
 uint64_t job_lease(const struct job *job)
 {
@@ -125,7 +129,7 @@ static void report_part(struct job *job, const struct part *part)
     result.handed_off = delivery->handed_off;
     result.duration_ms = (uint32_t)((clock_mono_us() - part->started_us) / 1000);
     result.more = ++job->reported < job->parts;
-    job->host->report(job->host->arg, &result);
+    job->host->report(job->host->arg, &result, part->slot);
     free(indices);
     free(pointers);
     free(items);
@@ -158,7 +162,7 @@ static void refuse_slice(struct job *job, const struct slice *slice, const char 
     result.results = pointers;
     result.n_results = count;
     result.more = ++job->reported < job->parts;
-    job->host->report(job->host->arg, &result);
+    job->host->report(job->host->arg, &result, 0);
     free(pointers);
     free(items);
 }
@@ -174,10 +178,10 @@ static void refuse_all(struct job *job, const char *text)
 
 /* ---- parts ---- */
 
-static void part_ask(void *arg, struct delivery *delivery)
+static void ask(struct part *part)
 {
-    struct part *part = arg;
     struct job *job = part->job;
+    const struct delivery *delivery = &part->delivery;
     size_t count = 0;
     uint32_t *indices = NULL;
     if (job->parts > 1) { /* only these may be on their way, not the others of the job */
@@ -187,8 +191,36 @@ static void part_ask(void *arg, struct delivery *delivery)
             indices[i] = delivery->recipients[i].index;
         }
     }
+    part->asked_ms = clock_mono_ms();
     job->host->ask(job->host->arg, job->lease->lease, part->number, indices, count);
     free(indices);
+}
+
+static void part_ask(void *arg, struct delivery *delivery)
+{
+    struct part *part = arg;
+    (void)delivery;
+    /* Before the question leaves: from its answer on the disk says that this may have been sent. */
+    part->slot = diary_note(part->job->host->diary, part->job->lease->lease, part->number);
+    ask(part);
+}
+
+static void part_begin(void *arg, struct delivery *delivery)
+{
+    struct part *part = arg;
+    (void)delivery;
+    diary_begun(part->job->host->diary, part->slot);
+}
+
+void job_ask_again(struct job *job, int64_t asked_before_ms)
+{
+    struct part *part = NULL;
+    LIST_FOREACH(part, &job->active, link)
+    {
+        if (part->asked_ms != 0 && !part->answered && part->asked_ms < asked_before_ms) {
+            ask(part);
+        }
+    }
 }
 
 static void start_parts(struct job *job);
@@ -198,7 +230,9 @@ static void part_done(void *arg, struct delivery *delivery)
     struct part *part = arg;
     struct job *job = part->job;
     (void)delivery;
-    if (!part->denied) {
+    if (part->denied) {
+        diary_forget(job->host->diary, part->slot);
+    } else {
         report_part(job, part);
     }
     LIST_REMOVE(part, link);
@@ -273,7 +307,8 @@ void job_permit(struct job *job, uint32_t number, enum deliver_permit permit)
     struct part *part = NULL;
     LIST_FOREACH(part, &job->active, link)
     {
-        if (part->number == number) {
+        if (part->number == number && part->asked_ms != 0 && !part->answered) {
+            part->answered = true;
             part->denied = permit == DELIVER_DENIED;
             void *backend = job->host->backend(job->host->arg, job->plan->route);
             deliver_backend_of(job->plan->route)->permit(backend, &part->delivery, permit);

@@ -9,6 +9,7 @@
 #define TPN_JOB_H
 
 #include "deliver.h"
+#include "diary.h"
 #include "pb.h"
 #include "wire.h"
 
@@ -21,12 +22,14 @@ struct job;
 /* What a job needs of the worker around it. */
 struct job_host {
     void *arg;
+    struct diary *diary; /* may be null */
     /* The job is there, before anything of it is started. */
     void (*begun)(void *arg, struct job *job);
     /* Ask the broker. recipients: count indices, borrowed; count 0 = all of the job. */
     void (*ask)(void *arg, uint64_t lease, uint32_t part, const uint32_t *recipients,
                 size_t count);
-    void (*report)(void *arg, const PB(JobResult) *result);
+    /* slot: of the diary, 0 = none. */
+    void (*report)(void *arg, const PB(JobResult) *result, uint32_t slot);
     /* The job is over and will be freed when this returns. */
     void (*over)(void *arg, struct job *job);
     /* The opened back end of a route. */
@@ -48,6 +51,10 @@ void job_start(const struct job_host *host, struct wire_in *in,
 
 /* PERMIT for one of its parts. */
 void job_permit(struct job *job, uint32_t part, enum deliver_permit permit);
+
+/* Ask again for every part that was asked for before that time (monotonic ms) and not answered: the question or its
+ * answer was lost with a connection or a broker. */
+void job_ask_again(struct job *job, int64_t asked_before_ms);
 
 uint64_t job_lease(const struct job *job);
 

@@ -400,6 +400,9 @@ static void pickup_start(void *self, struct delivery *delivery)
 static void pickup_permit(void *self, struct delivery *delivery, enum deliver_permit permit)
 {
     if (delivery->backend_state != NULL) {
+        if (permit == DELIVER_GRANTED && delivery->owner->begin != NULL) {
+            delivery->owner->begin(delivery->owner_arg, delivery);
+        }
         submit(self, delivery->backend_state,
                permit == DELIVER_GRANTED ? STEP_HAND_OVER : STEP_DROP);
     }

@@ -20,16 +20,18 @@ enum {
 struct report {
     uint64_t lease;
     uint32_t part;
+    uint32_t slot; /* of the diary */
     int64_t sent_ms;
     struct buf bytes; /* tag, length, packed JobResult */
     TAILQ_ENTRY(report) link;
 };
 
-void reports_init(struct reports *reports)
+void reports_init(struct reports *reports, struct diary *diary)
 {
     TAILQ_INIT(&reports->fresh);
     TAILQ_INIT(&reports->sent);
     reports->count = 0;
+    reports->diary = diary;
 }
 
 static void drop(struct reports *reports, struct report_queue *queue, struct report *report)
@@ -51,12 +53,13 @@ void reports_fini(struct reports *reports)
     }
 }
 
-void reports_add(struct reports *reports, const PB(JobResult) *result)
+void reports_add(struct reports *reports, const PB(JobResult) *result, uint32_t slot)
 {
     size_t len = protobuf_c_message_get_packed_size(&result->base);
     struct report *report = mem_zero(1, sizeof *report);
     report->lease = result->lease;
     report->part = result->part;
+    report->slot = slot;
     buf_init(&report->bytes, len + 16);
     buf_add_char(&report->bytes, TAG_RESULTS);
     for (size_t rest = len;; rest >>= 7) {
@@ -82,6 +85,7 @@ static bool forget(struct reports *reports, struct report_queue *queue, const PB
     TAILQ_FOREACH(report, queue, link)
     {
         if (report->lease == part->lease && report->part == part->part) {
+            diary_forget(reports->diary, report->slot);
             drop(reports, queue, report);
             return true;
         }

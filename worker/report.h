@@ -5,6 +5,7 @@
 #define TPN_REPORT_H
 
 #include "bus.h"
+#include "diary.h"
 #include "pb.h"
 
 #include <stddef.h>
@@ -19,13 +20,15 @@ struct reports {
     struct report_queue fresh; /* not sent yet */
     struct report_queue sent;  /* sent, not acknowledged; oldest first */
     size_t count;
+    struct diary *diary; /* borrowed; may be null */
 };
 
-void reports_init(struct reports *reports);
+void reports_init(struct reports *reports, struct diary *diary);
 void reports_fini(struct reports *reports);
 
-/* Keep one result; it is packed here. */
-void reports_add(struct reports *reports, const PB(JobResult) *result);
+/* Keep one result; it is packed here.
+ *  slot  of the diary, forgotten when the result is acknowledged; 0 = none */
+void reports_add(struct reports *reports, const PB(JobResult) *result, uint32_t slot);
 
 /* RESULT_OK: forget these. */
 void reports_acknowledge(struct reports *reports, const PB(ResultOk) *ok);

@@ -33,6 +33,7 @@ struct smtp_backend {
     struct loop *loop;
     struct smtp_multi *multi;
     char *helo_name;
+    bool ask_ahead;
     struct map *by_key;
     struct smtp_shelf *shelves;
     size_t shelf_count;
@@ -64,6 +65,7 @@ static enum err backend_open(const struct deliver_context *context, void **self,
         return err;
     }
     backend->helo_name = mem_text(context->helo_name);
+    backend->ask_ahead = context->keeps_diary;
     *self = backend;
     return ERR_OK;
 }
@@ -98,6 +100,7 @@ static struct smtp_shelf *add_shelf(struct smtp_backend *backend,
     const struct smtp_pool_setup setup = {.loop = backend->loop,
                                           .multi = backend->multi,
                                           .helo_name = backend->helo_name,
+                                          .ask_ahead = backend->ask_ahead,
                                           .unused = on_unused,
                                           .unused_arg = shelf};
     shelf->backend = backend;

@@ -87,7 +87,7 @@ static void queue_back(struct smtp_pool *pool, struct smtp_mail *mail)
     pool->waiting++;
 }
 
-static struct smtp_mail *queue_take(struct smtp_pool *pool)
+static struct smtp_mail *queue_take_any(struct smtp_pool *pool)
 {
     struct smtp_mail *mail = pool->first;
     if (mail != NULL) {
@@ -95,6 +95,19 @@ static struct smtp_mail *queue_take(struct smtp_pool *pool)
         pool->last = pool->first != NULL ? pool->last : NULL;
         mail->next = NULL;
         pool->waiting--;
+    }
+    return mail;
+}
+
+static void finish(struct smtp_pool *pool, struct smtp_mail *mail);
+
+/* The next mail that may still be sent: a permit asked for ahead may have been denied meanwhile. */
+static struct smtp_mail *queue_take(struct smtp_pool *pool)
+{
+    struct smtp_mail *mail = NULL;
+    while ((mail = queue_take_any(pool)) != NULL && mail->permit == SMTP_PERMIT_DENIED) {
+        smtp_mail_answer_loss(mail, PB_PHASE(BROKER), "permit denied");
+        finish(pool, mail);
     }
     return mail;
 }
@@ -396,11 +409,10 @@ static void offer_ride(struct smtp_pool *pool)
 }
 
 /* Permits for the mails that come next, a few for each working connection: the broker's commit then runs beside the mail
- * before, not between the two. A permit asked for is a mail that counts as UNKNOWN should this process be killed, so
- * the number is small. */
+ * before, not between the two. Only where a diary tells, after a kill, what had not begun to leave. */
 static void ask_ahead(struct smtp_pool *pool)
 {
-    size_t working = pool->proven ? pool->link_count - pool->connecting : 0;
+    size_t working = pool->proven && pool->setup.ask_ahead ? pool->link_count - pool->connecting : 0;
     size_t left = working * PERMITS_AHEAD;
     for (struct smtp_mail *mail = pool->first; mail != NULL && left > 0; mail = mail->next) {
         left--;

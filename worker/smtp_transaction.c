@@ -373,6 +373,9 @@ static void send_content(struct smtp_transaction *t)
     }
     buf_add(content, ".\r\n", 3);
     mail->step = SMTP_MAIL_CONTENT;
+    if (mail->delivery->owner->begin != NULL) {
+        mail->delivery->owner->begin(mail->delivery->owner_arg, mail->delivery);
+    }
     begin_rider(t, content);
     set_out(t, content);
     arm(t);

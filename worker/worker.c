@@ -23,6 +23,7 @@ enum {
     BUDGET = 256,     /* messages a turn */
     REPEAT_MS = 5000, /* until an unacknowledged result goes again */
     EXTEND_MS = 5000,
+    READY_MS = 30000,      /* READY is said again that often */
     LEASES_AT_ONCE = 4096, /* of the wire's lists */
     ASKS_AT_ONCE = 1000,
     QUEUE_MESSAGES = 100000
@@ -54,10 +55,10 @@ static void host_ask(void *arg, uint64_t lease, uint32_t part, const uint32_t *r
     STAILQ_INSERT_TAIL(&worker->asks->queue, ask, link);
 }
 
-static void host_report(void *arg, const PB(JobResult) *result)
+static void host_report(void *arg, const PB(JobResult) *result, uint32_t slot)
 {
     struct worker *worker = arg;
-    reports_add(&worker->reports, result);
+    reports_add(&worker->reports, result, slot);
 }
 
 static void host_begun(void *arg, struct job *job)
@@ -106,6 +107,25 @@ static uint64_t *all_leases(struct worker *worker, size_t *count)
     return list.leases;
 }
 
+static void drop_asks(struct worker *worker)
+{
+    struct ask *ask = NULL;
+    while ((ask = STAILQ_FIRST(&worker->asks->queue)) != NULL) {
+        STAILQ_REMOVE_HEAD(&worker->asks->queue, link);
+        free_ask(ask);
+    }
+}
+
+static void ask_job_again(void *arg, void *value)
+{
+    job_ask_again(value, *(const int64_t *)arg);
+}
+
+static void ask_again(struct worker *worker, int64_t asked_before_ms)
+{
+    map_each(worker->jobs, ask_job_again, &asked_before_ms);
+}
+
 static bool send_ready(struct worker *worker)
 {
     PB(Ready) ready = PB_INIT(READY);
@@ -132,8 +152,11 @@ static bool send_ready(struct worker *worker)
     free(capabilities);
     free(ready.leases);
     if (err == ERR_OK) {
+        worker->ready_ms = clock_mono_ms();
         worker->credit_due = 0; /* the credit just told counts them */
         reports_repeat(&worker->reports, INT64_MAX);
+        drop_asks(worker); /* asked again with all the others, behind the READY */
+        ask_again(worker, INT64_MAX);
     }
     return err == ERR_OK;
 }
@@ -216,7 +239,7 @@ static void on_job(struct worker *worker, struct wire_in *in)
         PB(JobResult) back = PB_INIT(JOB_RESULT);
         back.lease = lease;
         back.not_started = true;
-        reports_add(&worker->reports, &back);
+        reports_add(&worker->reports, &back, 0);
         return;
     }
     if (map_get_u64(worker->jobs, lease) != NULL) {
@@ -361,6 +384,9 @@ static void tick(void *arg)
     if (bus_send(worker->bus, NULL, WIRE_BEAT, &beat.base, NULL) == ERR_OK) {
         extend(worker, now_ms);
         reports_repeat(&worker->reports, now_ms - REPEAT_MS);
+        ask_again(worker, now_ms - REPEAT_MS);
+        /* Credit or a permit may have been lost with a connection that came back by itself. */
+        worker->ready = now_ms - worker->ready_ms < READY_MS;
     }
 }
 
@@ -383,6 +409,26 @@ void worker_drain(struct worker *worker)
 
 /* ---- start and stop ---- */
 
+/* Without a diary the worker works as well; only a kill leaves more UNKNOWN. */
+static void open_diary(struct worker *worker)
+{
+    struct err_text why;
+    if (diary_open(&worker->diary, worker->conf->state_folder, worker->conf->broker,
+                   worker->instance, &why) != ERR_OK) {
+        log_warn("diary", "result=none text=\"%s\"", why.text);
+    }
+}
+
+/* A worker that is gone had this lease and certainly sent nothing of it. Noted anew, should we be killed as well. */
+static void give_back_former(void *arg, uint64_t lease)
+{
+    struct worker *worker = arg;
+    PB(JobResult) back = PB_INIT(JOB_RESULT);
+    back.lease = lease;
+    back.not_started = true;
+    reports_add(&worker->reports, &back, diary_note(worker->diary, lease, 0));
+}
+
 static enum err open_backends(struct worker *worker, struct err_text *why)
 {
     char host[256] = "localhost";
@@ -394,6 +440,7 @@ static enum err open_backends(struct worker *worker, struct err_text *why)
         .helo_name = worker->conf->helo_name[0] != '\0' ? worker->conf->helo_name : host,
         .pickup_roots = (const char *const *)worker->conf->pickup_roots.items,
         .pickup_threads = worker->conf->pickup_threads,
+        .keeps_diary = worker->diary != NULL,
     };
     static const char *const no_roots[] = {NULL};
     if (context.pickup_roots == NULL) {
@@ -416,10 +463,17 @@ enum err worker_start(struct worker *worker, const struct worker_conf *conf, str
     worker->zmq_context = bus_context_new();
     worker->asks = mem_zero(1, sizeof *worker->asks);
     STAILQ_INIT(&worker->asks->queue);
-    reports_init(&worker->reports);
     (void)digest_uuid7(worker->instance);
-    worker->host =
-        (struct job_host){worker, host_begun, host_ask, host_report, host_over, host_backend};
+    open_diary(worker);
+    reports_init(&worker->reports, worker->diary);
+    diary_former(worker->diary, give_back_former, worker);
+    worker->host = (struct job_host){.arg = worker,
+                                     .diary = worker->diary,
+                                     .begun = host_begun,
+                                     .ask = host_ask,
+                                     .report = host_report,
+                                     .over = host_over,
+                                     .backend = host_backend};
     loop_timer_init(&worker->tick, loop, tick, worker);
     loop_timer_init(&worker->drain, loop, drain_over, worker);
     enum err err = open_backends(worker, why);
@@ -461,12 +515,11 @@ void worker_stop(struct worker *worker)
     }
     bus_close(&worker->bus);
     bus_context_free(&worker->zmq_context);
-    struct ask *ask = NULL;
-    while ((ask = STAILQ_FIRST(&worker->asks->queue)) != NULL) {
-        STAILQ_REMOVE_HEAD(&worker->asks->queue, link);
-        free_ask(ask);
-    }
+    drop_asks(worker);
     free(worker->asks);
+    if (map_count(worker->jobs) == 0 && worker->reports.count == 0) {
+        diary_close(&worker->diary); /* else it stays for the next worker to read */
+    }
     reports_fini(&worker->reports);
     map_each(worker->profiles, free_profile, NULL);
     map_clear(&worker->profiles);

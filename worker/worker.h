@@ -26,10 +26,12 @@ struct worker {
     void *backends[SETTINGS_ROUTE_COUNT];
     struct map *profiles; /* by version: struct job_profile */
     struct map *jobs;     /* by lease: struct job */
+    struct diary *diary; /* null when it cannot be kept */
     struct reports reports;
     struct ask_list *asks;
     uint32_t credit_due; /* jobs that are over, not told yet */
     bool ready;          /* READY was sent on this connection */
+    int64_t ready_ms;    /* when, monotonic */
     int64_t heard_ms;    /* from the broker, monotonic */
     int64_t extended_ms;
     struct loop_timer tick;

@@ -11,6 +11,7 @@ struct worker_conf {
     char *broker;  /* endpoint of the broker's work socket */
     char *name;    /* for people; "" = the host's name */
     uint32_t jobs; /* taken at a time */
+    char *state_folder; /* of the diary; "" = below $XDG_RUNTIME_DIR or /tmp */
     struct conf_texts pickup_roots;
     uint32_t pickup_threads;
     char *helo_name; /* "" = the host's name */

@@ -68,7 +68,8 @@ def test_smtp_worker_killed(lab):
     pipeline.settle(30)
     lab.worker(broker, "w3")
     states = wait_settled(lab, publisher, ids)
-    # On each connection one mail is at its final dot, and the next one has its permit.
+    # On each connection one mail is on its way, and the result of the one before may not have reached the broker. What
+    # was permitted and had not begun to leave is given back by the next worker, which reads the killed one's diary.
     check_sink(sink, states, 2 * CONNECTIONS)
 
 

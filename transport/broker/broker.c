@@ -126,17 +126,15 @@ static void work_message(void *arg, struct bus *bus, enum err err, struct wire_i
 
 static void beat(struct broker *broker)
 {
-    int64_t silent_since_ms = clock_mono_ms() - broker->conf->liveness_ms;
-    PB(Beat) message = PB_INIT(BEAT);
+    int64_t silent_since_ms = clock_mono_ms() - (int64_t)broker->conf->liveness_ms;
     struct worker *next = NULL;
     for (struct worker *worker = TAILQ_FIRST(&broker->roster.workers); worker != NULL;
          worker = next) {
         next = TAILQ_NEXT(worker, link);
-        enum err err = bus_send(broker->work, &worker->peer, WIRE_BEAT, &message.base, NULL);
-        if (err == ERR_NOT_FOUND) {
-            lease_lost_worker(broker, worker, "its connection is closed");
-        } else if (worker->heard_ms < silent_since_ms) {
+        if (worker->heard_ms < silent_since_ms) {
             lease_lost_worker(broker, worker, "silent for too long");
+        } else {
+            lease_probe(broker, worker);
         }
     }
 }

@@ -332,6 +332,14 @@ void lease_lost_worker(struct broker *broker, struct worker *worker, const char 
     roster_remove(&broker->roster, &worker);
 }
 
+void lease_probe(struct broker *broker, struct worker *worker)
+{
+    PB(Beat) beat = PB_INIT(BEAT);
+    if (bus_send(broker->work, &worker->peer, WIRE_BEAT, &beat.base, NULL) == ERR_NOT_FOUND) {
+        lease_lost_worker(broker, worker, "its connection is closed");
+    }
+}
+
 void lease_bury(struct broker *broker)
 {
     struct worker *next = NULL;

@@ -59,6 +59,9 @@ void lease_extend(struct broker *broker, struct worker *worker, const uint64_t l
 /* A worker is gone: what it held goes back or waits for it. It leaves the roster. */
 void lease_lost_worker(struct broker *broker, struct worker *worker, const char *reason);
 
+/* Find out whether a worker's connection is still there; if not, it is lost now. */
+void lease_probe(struct broker *broker, struct worker *worker);
+
 /* At the end of a loop turn: workers that could not be reached during it. */
 void lease_bury(struct broker *broker);
 

@@ -406,6 +406,16 @@ static void result_one(struct broker *broker, struct worker *worker, PB(JobResul
 {
     PB(JobResult) *result = *slot;
     struct request *request = lease_find(broker, result->lease);
+    if (request != NULL && request->worker != NULL && request->worker != worker &&
+        result->not_started) {
+        /* The next worker on that machine speaks for one that was killed: is it gone? */
+        lease_probe(broker, request->worker);
+        request = lease_find(broker, result->lease);
+    }
+    if (request == NULL && result->not_started) {
+        part_list_add(&worker->settled, result->lease, result->part); /* nobody waits for it */
+        return;
+    }
     if (request == NULL) {
         look_for_late(broker, worker, slot);
         return;
