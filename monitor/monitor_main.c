@@ -5,10 +5,12 @@
 #include "follow.h"
 #include "log.h"
 #include "pb_text.h"
+#include "version.h"
 
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -24,6 +26,7 @@ static const char usage[] =
     "  --status ENDPOINT    status topic (TPN_STATUS; tcp://127.0.0.1:5553)\n"
     "  --producer NAME      only this producer's requests\n"
     "  --state STATE        only steps into this state, as FAILED\n"
+    "  --version            print the version\n"
     "  -h, --help           print this\n\n"
     "A line GAP says that events are missing (the topic does not repeat what was not heard: "
     "ask the broker),\n"
@@ -42,7 +45,14 @@ struct monitor {
     struct loop_watch *watch;
 };
 
-enum option_value { OPT_FOLLOW = 256, OPT_JSON, OPT_STATUS, OPT_PRODUCER, OPT_STATE };
+enum option_value {
+    OPT_FOLLOW = 256,
+    OPT_JSON,
+    OPT_STATUS,
+    OPT_PRODUCER,
+    OPT_STATE,
+    OPT_VERSION
+};
 
 static const struct option options[] = {
     {"follow", no_argument, NULL, OPT_FOLLOW},
@@ -51,6 +61,7 @@ static const struct option options[] = {
     {"producer", required_argument, NULL, OPT_PRODUCER},
     {"state", required_argument, NULL, OPT_STATE},
     {"status", required_argument, NULL, OPT_STATUS},
+    {"version", no_argument, NULL, OPT_VERSION},
     {NULL, 0, NULL, 0},
 };
 
@@ -88,6 +99,10 @@ static int read_options(struct monitor *monitor, int argc, char *argv[])
     while ((value = getopt_long(argc, argv, "h", options, NULL)) != -1) {
         if (value == 'h') {
             (void)fputs(usage, stdout);
+            return EXIT_SUCCESS;
+        }
+        if (value == OPT_VERSION) {
+            printf("tpn-monitor %s\n", TPN_VERSION_TEXT);
             return EXIT_SUCCESS;
         }
         if (!take_option(monitor, value)) {

@@ -188,8 +188,9 @@ struct tpn_client;
 struct tpn_request;
 
 /* Open a handle. The connection is made in the background: that the broker is down is no error
- * here. options  null = defaults Returns TPN_OK; TPN_INVALID wrong option; TPN_FAILED wrong
- * endpoint. */
+ * here.
+ *  options  null = defaults
+ * Returns TPN_OK; TPN_INVALID wrong option; TPN_FAILED wrong endpoint. */
 TPN_API enum tpn_result tpn_open(struct tpn_client **client, const struct tpn_options *options,
                                  struct tpn_why *why);
 

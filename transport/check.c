@@ -156,88 +156,6 @@ static bool read_tag(const uint8_t **at, const uint8_t *end, uint32_t *field, un
     return true;
 }
 
-static bool is_alnum(uint8_t c)
-{
-    return (c >= '0' && c <= '9') || ((c | 0x20U) >= 'a' && (c | 0x20U) <= 'z');
-}
-
-/* True for letters, digits and the bytes of extra. */
-static bool all_of(const uint8_t *p, size_t len, const char *extra)
-{
-    for (size_t i = 0; i < len; i++) {
-        if (!is_alnum(p[i]) && (p[i] == '\0' || strchr(extra, p[i]) == NULL)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* True for visible ASCII without the bytes of barred. */
-static bool none_of(const uint8_t *p, size_t len, const char *barred)
-{
-    for (size_t i = 0; i < len; i++) {
-        if (p[i] < 0x21 || p[i] > 0x7e || strchr(barred, p[i]) != NULL) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* type "/" subtype, each of the characters of RFC 6838 4.2. */
-static bool is_media_type(const uint8_t *p, size_t len)
-{
-    static const char extra[] = "!#$&-^_.+";
-    const uint8_t *slash = memchr(p, '/', len);
-    if (slash == NULL) {
-        return false;
-    }
-    size_t left = (size_t)(slash - p);
-    size_t right = len - left - 1;
-    return left > 0 && right > 0 && all_of(p, left, extra) && all_of(slash + 1, right, extra);
-}
-
-static bool is_uri(const uint8_t *p, size_t len)
-{
-    bool scheme =
-        (len > 7 && memcmp(p, "mailto:", 7) == 0) || (len > 8 && memcmp(p, "https://", 8) == 0);
-    return scheme && none_of(p, len, "<>\"\\");
-}
-
-/* Why a text breaks its form; null when it does not. */
-static const char *text_fault(enum check_form form, const uint8_t *p, size_t len)
-{
-    bool good = true;
-    switch (form) {
-    case CHECK_LINE:
-    case CHECK_TEXT: {
-        enum text_fault fault = text_check(p, len, form == CHECK_LINE ? TEXT_LINE : TEXT_BODY);
-        if (fault == TEXT_MALFORMED) {
-            return "must be valid UTF-8";
-        }
-        good = fault == TEXT_OK;
-        break;
-    }
-    case CHECK_ID:
-        good = all_of(p, len, "._:@+=-");
-        break;
-    case CHECK_HEADER_NAME:
-        good = all_of(p, len, "-_");
-        break;
-    case CHECK_MEDIA_TYPE:
-        good = is_media_type(p, len);
-        break;
-    case CHECK_CONTENT_ID:
-        good = none_of(p, len, "<>(),\"\\");
-        break;
-    case CHECK_URI:
-        good = is_uri(p, len);
-        break;
-    default:
-        break;
-    }
-    return good ? NULL : check_rules_form_text(form);
-}
-
 static enum err check_text(struct walk *walk, const struct check_rule *rule,
                            const struct value *value)
 {
@@ -247,7 +165,7 @@ static enum err check_text(struct walk *walk, const struct check_rule *rule,
     if (value->len == 0) {
         return ERR_OK;
     }
-    const char *fault = text_fault(rule->form, value->data, value->len);
+    const char *fault = check_form_fault(rule->form, value->data, value->len);
     return fault == NULL ? ERR_OK : refuse(walk, ERR_INVALID, "%s", fault);
 }
 

@@ -161,13 +161,20 @@ static const struct check_rule attachment_rules[] = {
 static const struct check_set attachment = SET(attachment);
 
 static const struct check_rule header_rules[] = {
-    {.field = "name", .form = CHECK_HEADER_NAME, .required = true, .max = 64},
+    {.field = "name",
+     .form = CHECK_HEADER_NAME,
+     .required = true,
+     .max = CHECK_HEADER_NAME_MAX_BYTES},
     {.field = "value", .form = CHECK_LINE, .max = 2000},
 };
 static const struct check_set header = SET(header);
 
 static const struct check_rule list_unsubscribe_rules[] = {
-    {.field = "uris", .form = CHECK_URI, .required = true, .max_entries = 4, .max = 500},
+    {.field = "uris",
+     .form = CHECK_URI,
+     .required = true,
+     .max_entries = 4,
+     .max = CHECK_URI_MAX_BYTES},
     {.field = "one_click", .form = CHECK_NUMBER},
 };
 static const struct check_set list_unsubscribe = SET(list_unsubscribe);
@@ -456,24 +463,4 @@ const struct check_set *check_rules_find(const ProtobufCMessageDescriptor *type)
 const struct check_set *check_rules_at(size_t i)
 {
     return i < sizeof sets / sizeof sets[0] ? sets[i] : NULL;
-}
-
-static const char *const form_texts[CHECK_FORM_COUNT] = {
-    [CHECK_LINE] = "must not contain CR, LF or other control characters",
-    [CHECK_TEXT] = "must not contain control characters other than tab, CR and LF",
-    [CHECK_ID] = "may only contain letters, digits and . _ : @ + = -",
-    [CHECK_HEADER_NAME] = "may only contain letters, digits, - and _",
-    [CHECK_MEDIA_TYPE] = "must be type/subtype without parameters",
-    [CHECK_CONTENT_ID] =
-        "may only contain visible ASCII without < > ( ) , quotes and backslash",
-    [CHECK_URI] =
-        "must be a mailto: or https: URI of visible ASCII without < > quotes and backslash",
-};
-
-const char *check_rules_form_text(enum check_form form)
-{
-    if ((unsigned)form >= CHECK_FORM_COUNT || form_texts[form] == NULL) {
-        return "";
-    }
-    return form_texts[form];
 }

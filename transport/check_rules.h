@@ -6,31 +6,19 @@
 #ifndef TPN_CHECK_RULES_H
 #define TPN_CHECK_RULES_H
 
+#include "check_form.h"
+
 #include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* What a value may look like. */
-enum check_form {
-    CHECK_NUMBER,  /* integer or bool: 0 (not set) or min..max; max 0 = any */
-    CHECK_ENUM,    /* a number that the enum knows */
-    CHECK_MESSAGE, /* see set */
-    CHECK_BYTES,   /* any bytes, at most max */
-    CHECK_LINE,    /* UTF-8 without control characters */
-    CHECK_TEXT,    /* UTF-8; of the control characters only tab, CR and LF */
-    CHECK_ID, /* letters, digits and . _ : @ + = - : it stands in topics, logs and file names */
-    CHECK_HEADER_NAME, /* letters, digits, - and _ */
-    CHECK_MEDIA_TYPE,  /* type/subtype, RFC 6838 4.2, no parameters */
-    CHECK_CONTENT_ID,  /* visible ASCII without < > ( ) , " and backslash */
-    CHECK_URI,         /* mailto: or https:, visible ASCII without < > " and backslash */
-    CHECK_FORM_COUNT
-};
-
 enum {
-    CHECK_MAX_FIELDS = 40, /* of one message */
-    CHECK_MAX_DEPTH = 8,   /* messages within messages */
-    CHECK_MAX_UNKNOWN = 64 /* fields of a later version, in one message */
+    CHECK_MAX_FIELDS = 40,  /* of one message */
+    CHECK_MAX_DEPTH = 8,    /* messages within messages */
+    CHECK_MAX_UNKNOWN = 64, /* fields of a later version, in one message */
+    CHECK_HEADER_NAME_MAX_BYTES = 64,
+    CHECK_URI_MAX_BYTES = 500
 };
 
 struct check_set;
@@ -57,9 +45,5 @@ const struct check_set *check_rules_find(const ProtobufCMessageDescriptor *type)
 
 /* All sets, for tests; null behind the last. */
 const struct check_set *check_rules_at(size_t i);
-
-/* What is told when a text breaks its form: "may only contain letters, …"; "" for forms
- * without a sentence. */
-const char *check_rules_form_text(enum check_form form);
 
 #endif

@@ -136,6 +136,7 @@ enum { MAX_FRAMES = 5 }; /* id, delimiter, verb, body, payload */
 struct frames {
     zmq_msg_t msg[MAX_FRAMES];
     size_t count;
+    size_t seen; /* with those that had no room */
     bool too_many;
 };
 
@@ -152,10 +153,12 @@ static enum err frames_recv(void *socket, struct frames *frames)
 {
     int more = 1;
     frames->count = 0;
+    frames->seen = 0;
     frames->too_many = false;
     while (more) {
         zmq_msg_t extra;
         bool fits = frames->count < MAX_FRAMES;
+        // cppcheck-suppress uninitvar ; zmq_msg_init below makes it one
         zmq_msg_t *msg = fits ? &frames->msg[frames->count] : &extra;
         (void)zmq_msg_init(msg);
         if (zmq_msg_recv(msg, socket, ZMQ_DONTWAIT) < 0) {
@@ -165,6 +168,7 @@ static enum err frames_recv(void *socket, struct frames *frames)
             return saved == EAGAIN || saved == EINTR ? ERR_AGAIN : ERR_IO;
         }
         more = zmq_msg_more(msg);
+        frames->seen++;
         if (fits) {
             frames->count++;
         } else {
@@ -271,6 +275,7 @@ enum err wire_recv(void *socket, bool routed, struct wire_in *in)
     if (err != ERR_OK) {
         return err;
     }
+    in->frames = frames.seen;
     size_t at = 0;
     if (routed) {
         size_t len = zmq_msg_size(&frames.msg[0]);

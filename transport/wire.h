@@ -87,6 +87,7 @@ struct wire_in {
     ProtobufCMessage *body;    /* frame 1, unpacked; null with a fault */
     struct wire_blob *raw;     /* frame 1 as it came; null when it was missing */
     struct wire_blob *payload; /* frame 2; null when there was none */
+    size_t frames;             /* that the socket gave, with the peer's id; for who counts them */
     struct wire_fault fault;
 };
 void wire_in_fini(struct wire_in *in);

@@ -1,14 +1,16 @@
 /* A request becomes mail: envelope, header block, and the body that mime.c makes.
  *
- * Everything is checked before it is written, so a refusal names the field and costs no half mail; the broker has
- * checked most of it already (check.h), but this is the last door before a server. The same input gives the same bytes:
+ * Everything is checked before it is written, so a refusal names the field and costs no half mail; the broker has asked the
+ * same questions (message_rule.h), but this is the last door before a server. The same input gives the same bytes:
  * no clock, no chance. Bcc is never written, but for the Exchange pickup dialect, where the headers are the envelope
  * (and so name exactly the recipients of this part and nobody else). */
 #include "compose.h"
 
+#include "check_rules.h"
 #include "digest.h"
 #include "header.h"
 #include "mem.h"
+#include "message_rule.h"
 #include "mime.h"
 
 #include <stdio.h>
@@ -16,12 +18,7 @@
 #include <strings.h>
 #include <time.h>
 
-enum {
-    HEADER_GUESS_BYTES = 4096,
-    MAILBOX_GUESS_BYTES = 96,
-    PATH_BYTES = 96,
-    URI_MAX_BYTES = 900 /* it cannot be folded, and a line has 998 */
-};
+enum { HEADER_GUESS_BYTES = 4096, MAILBOX_GUESS_BYTES = 96, PATH_BYTES = 96 };
 
 /* What composing works on. */
 struct compose {
@@ -44,12 +41,6 @@ struct list_view {
     PB(Mailbox) **boxes;
     size_t count;
     size_t first; /* index of boxes[0] */
-};
-
-/* A mailbox as the wire wants it. */
-struct wire_address {
-    char text[ADDRESS_MAX_BYTES + 1];
-    bool needs_utf8;
 };
 
 static struct list_view list_of(const PB(Message) *m, enum list list)
@@ -122,19 +113,12 @@ static enum err refuse_mailbox(const struct compose *c, const struct place *plac
 
 /* Check a mailbox and bring its address into wire form. */
 static enum err resolve(const struct compose *c, const PB(Mailbox) *box,
-                        const struct place *place, struct wire_address *out)
+                        const struct place *place, struct message_address *out)
 {
     struct err_text rule; /* read only after a failure, which fills it */
-    out->needs_utf8 = false;
-    enum err err = address_check(box->address, &rule);
-    if (err == ERR_OK) {
-        err = address_to_ascii(box->address, out->text, &out->needs_utf8, &rule);
-    }
-    if (err != ERR_OK) {
-        return refuse_mailbox(c, place, "address", rule.text);
-    }
-    if (header_check(box->name, &rule) != ERR_OK) {
-        return refuse_mailbox(c, place, "name", rule.text);
+    const char *part = NULL;
+    if (message_rule_mailbox(box, out, &part, &rule) != ERR_OK) {
+        return refuse_mailbox(c, place, part, rule.text);
     }
     return ERR_OK;
 }
@@ -143,7 +127,7 @@ static enum err resolve(const struct compose *c, const PB(Mailbox) *box,
 static enum err put_mailbox(const struct compose *c, struct header *h, const PB(Mailbox) *box,
                             const struct place *place)
 {
-    struct wire_address address;
+    struct message_address address;
     enum err err = resolve(c, box, place, &address);
     if (err == ERR_OK) {
         c->delivery->needs_utf8 = c->delivery->needs_utf8 || address.needs_utf8;
@@ -277,87 +261,22 @@ static enum err put_originators(const struct compose *c)
     return err;
 }
 
-static enum err put_subject(const struct compose *c)
+static void put_subject(const struct compose *c)
 {
-    struct err_text rule = {0};
     struct header h;
-    if (header_check(c->message->subject, &rule) != ERR_OK) {
-        return refuse(c, "message.subject", rule.text);
-    }
     header_open(&h, c->out, "Subject");
     header_text(&h, c->message->subject, HEADER_WORD_FOLD);
     header_close(&h);
-    return ERR_OK;
 }
 
-/* Names that a producer may not set: we write them, or they would change who gets or who sent the mail.
- * A '-' at the end means every name that begins so. */
-static bool is_refused_header(const char *name)
-{
-    static const char *const refused[] = {
-        "Auto-Submitted",
-        "Bcc",
-        "Cc",
-        "Content-",
-        "Date",
-        "DKIM-Signature",
-        "From",
-        "MIME-Version",
-        "Message-ID",
-        "Received",
-        "Reply-To",
-        "Resent-",
-        "Return-Path",
-        "Sender",
-        "Subject",
-        "To",
-        "X-Receiver",
-        "X-Sender",
-        "X-TrackPro-",
-    };
-    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
-        size_t len = strlen(refused[i]);
-        bool prefix = refused[i][len - 1] == '-';
-        if (strncasecmp(name, refused[i], len) == 0 && (prefix || name[len] == '\0')) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Letters, digits, '-' and '_': narrower than RFC 5322 3.6.8, because a name such as
- * ".x" or "From " means something else to a program on the way. */
-static bool is_header_name(const char *name)
-{
-    static const char good[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    size_t len = strlen(name);
-    return len > 0 && len <= HEADER_NAME_MAX_BYTES && strspn(name, good) == len;
-}
-
-static enum err put_producer_headers(const struct compose *c)
+static void put_producer_headers(const struct compose *c)
 {
     for (size_t i = 0; i < c->message->n_headers; i++) {
-        const PB(Header) *header = c->message->headers[i];
-        char field[PATH_BYTES];
-        struct err_text rule = {0};
         struct header h;
-        (void)snprintf(field, sizeof field, "message.headers[%zu].name", i);
-        if (!is_header_name(header->name)) {
-            return refuse(c, field, "may have letters, digits, - and _, 1 to 75");
-        }
-        if (is_refused_header(header->name)) {
-            return refuse(c, field, "this header is not the producer's to set");
-        }
-        (void)snprintf(field, sizeof field, "message.headers[%zu].value", i);
-        if (header_check(header->value, &rule) != ERR_OK) {
-            return refuse(c, field, rule.text);
-        }
-        header_open(&h, c->out, header->name);
-        header_text(&h, header->value, HEADER_WORD_KEEP);
+        header_open(&h, c->out, c->message->headers[i]->name);
+        header_text(&h, c->message->headers[i]->value, HEADER_WORD_KEEP);
         header_close(&h);
     }
-    return ERR_OK;
 }
 
 /* A header of ours that a producer may replace by its own of the same name. */
@@ -393,51 +312,25 @@ static void put_importance(const struct compose *c)
     }
 }
 
-/* mailto: or https:, printable, and nothing that would end the < >. */
-static bool is_unsubscribe_uri(const char *uri)
-{
-    for (const char *p = uri; *p != '\0'; p++) {
-        if (*p <= ' ' || *p > '~' || strchr("<>\"\\", *p) != NULL) {
-            return false;
-        }
-    }
-    return strlen(uri) <= URI_MAX_BYTES &&
-           (strncasecmp(uri, "mailto:", 7) == 0 || strncasecmp(uri, "https:", 6) == 0);
-}
-
-static enum err put_unsubscribe(const struct compose *c)
+static void put_unsubscribe(const struct compose *c)
 {
     const PB(ListUnsubscribe) *list = c->message->list_unsubscribe;
-    bool https = false;
     if (list == NULL || list->n_uris == 0) {
-        return list != NULL && list->one_click
-                   ? refuse(c, "message.list_unsubscribe.one_click", "needs an https URI")
-                   : ERR_OK;
+        return;
     }
     struct header h;
     header_open(&h, c->out, "List-Unsubscribe");
     for (size_t i = 0; i < list->n_uris; i++) {
-        char text[URI_MAX_BYTES + 4];
-        char field[PATH_BYTES];
-        if (!is_unsubscribe_uri(list->uris[i])) {
-            (void)snprintf(field, sizeof field, "message.list_unsubscribe.uris[%zu]", i);
-            return refuse(c, field,
-                          "is no mailto: or https: URI of printable ASCII, at most 900");
-        }
-        https = https || strncasecmp(list->uris[i], "https:", 6) == 0;
+        char text[CHECK_URI_MAX_BYTES + 4];
         int len = snprintf(text, sizeof text, "<%s>%s", list->uris[i],
                            i + 1 < list->n_uris ? "," : "");
         header_word(&h, text, (size_t)len);
     }
     header_close(&h);
-    if (list->one_click && !https) {
-        return refuse(c, "message.list_unsubscribe.one_click", "needs an https URI");
-    }
     if (list->one_click) {
         header_line(c->out, "List-Unsubscribe-Post",
                     "List-Unsubscribe=One-Click"); /* RFC 8058 */
     }
-    return ERR_OK;
 }
 
 static enum err put_options(const struct compose *c)
@@ -449,13 +342,9 @@ static enum err put_options(const struct compose *c)
     if (c->message->request_read_receipt) {
         err = put_one_mailbox(c, "Disposition-Notification-To", c->message->from, "from");
     }
-    if (err == ERR_OK) {
-        err = put_unsubscribe(c);
-    }
-    if (err == ERR_OK) {
-        err = put_producer_headers(c);
-    }
-    if (err == ERR_OK && c->input->possible_duplicate) {
+    put_unsubscribe(c);
+    put_producer_headers(c);
+    if (c->input->possible_duplicate) {
         header_line(c->out, "X-TrackPro-Possible-Duplicate", "yes");
     }
     return err;
@@ -485,9 +374,7 @@ static enum err put_headers(const struct compose *c)
         err = put_recipients(c);
     }
     if (err == ERR_OK) {
-        err = put_subject(c);
-    }
-    if (err == ERR_OK) {
+        put_subject(c);
         /* Never folded: some servers do not find a Message-ID on a second line. */
         buf_add_text(c->out, "Message-ID: <");
         buf_add_text(c->out, c->delivery->message_id);
@@ -500,7 +387,7 @@ static enum err put_headers(const struct compose *c)
 static enum err fill_sender(const struct compose *c)
 {
     const PB(Message) *m = c->message;
-    struct wire_address address;
+    struct message_address address;
     const PB(Mailbox) *box = m->sender != NULL ? m->sender : m->from;
     const struct place place = {.field = m->sender != NULL ? "sender" : "from", .single = true};
     enum err err = resolve(c, box, &place, &address);
@@ -531,7 +418,7 @@ static enum err fill_recipients(const struct compose *c)
                            "recipients[%zu]: the request has no recipient %u", i, index);
         }
         struct list_view view = list_of(c->message, list);
-        struct wire_address address;
+        struct message_address address;
         const struct place place = {.field = view.field, .index = index - view.first};
         enum err err = resolve(c, view.boxes[place.index], &place, &address);
         if (err != ERR_OK) {
@@ -550,7 +437,7 @@ static enum err fill_names(struct compose *c)
 {
     struct delivery *d = c->delivery;
     const struct place place = {.field = "from", .single = true};
-    struct wire_address from;
+    struct message_address from;
     enum err err = resolve(c, c->message->from, &place, &from);
     if (err != ERR_OK) {
         return err;
@@ -595,12 +482,13 @@ enum err compose_mail(const struct compose_input *input, struct delivery *delive
         .why = why,
     };
     buf_init(c.out, COMPOSE_MAX_BYTES);
+    struct wire_fault fault;
     enum err err = fill_envelope(&c);
-    if (err == ERR_OK) {
-        err = mime_check(c.message, why);
-    }
     if (err != ERR_OK) {
         return err;
+    }
+    if (message_rule_content(c.message, &fault) != ERR_OK) {
+        return refuse(&c, fault.field, fault.rule);
     }
     delivery->want_delivery_receipt = c.message->request_delivery_receipt;
     size_t guess = HEADER_GUESS_BYTES +

@@ -7,7 +7,6 @@
 
 #include "address.h"
 #include "encode.h"
-#include "text.h"
 #include "utf8.h"
 
 #include <stdint.h>
@@ -40,11 +39,6 @@ static bool is_one_of(char c, const char *set)
 static bool is_atext(char c)
 {
     return is_alnum(c) || is_one_of(c, "!#$%&'*+-/=?^_`{|}~");
-}
-
-static bool is_token_char(char c)
-{
-    return is_alnum(c) || is_one_of(c, "!#$%&'*+-.^_`{|}~");
 }
 
 /* RFC 2231 attribute-char. */
@@ -82,29 +76,6 @@ static bool is_bare_value(const char *text)
         }
     }
     return *text != '\0';
-}
-
-bool header_is_token(const char *text, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        if (!is_token_char(text[i])) {
-            return false;
-        }
-    }
-    return len > 0;
-}
-
-enum err header_check(const char *text, struct err_text *why)
-{
-    switch (text_check(text, strlen(text), TEXT_LINE)) {
-    case TEXT_OK:
-        return ERR_OK;
-    case TEXT_MALFORMED:
-        return err_set(why, ERR_INVALID, "is not UTF-8");
-    case TEXT_CONTROL:
-        break;
-    }
-    return err_set(why, ERR_INVALID, "has a control character");
 }
 
 static size_t column(const struct header *h)

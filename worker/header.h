@@ -1,7 +1,7 @@
 /* Mail headers: folding, encoded words (RFC 2047), parameters (RFC 2231), mailboxes.
  *
  * Lines are at most 76 characters where the value can be folded, and never start with anything but the name or one
- * blank. A value must have passed header_check: no CR, LF or NUL gets through here by any other way. */
+ * blank. A value must be a line (check_form.h): message_rule.h and address.h see to that. */
 #ifndef TPN_HEADER_H
 #define TPN_HEADER_H
 
@@ -23,9 +23,6 @@ enum {
         900 /* … unless it may mean something to a program: up to the 998 of RFC 5322 */
 };
 
-/* ERR_OK when the text is UTF-8 without control characters; else ERR_INVALID, and why says the rule. */
-enum err header_check(const char *text, struct err_text *why) NODISCARD;
-
 /* "Name:"; the values follow, then header_close. */
 void header_open(struct header *h, struct buf *out, const char *name);
 void header_close(struct header *h);
@@ -45,8 +42,5 @@ void header_parameter(struct header *h, const char *name, const char *value);
 
 /* A whole header with a value that needs no folding and no encoding. */
 void header_line(struct buf *out, const char *name, const char *value);
-
-/* True for the characters of an RFC 2045 token. */
-bool header_is_token(const char *text, size_t len);
 
 #endif

@@ -15,13 +15,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum {
-    TYPE_MAX_BYTES = 127,
-    CONTENT_ID_MAX_BYTES = 250,
-    BOUNDARY_BYTES = MIME_ID_CHARS + 16,
-    METHOD_BYTES = 24,
-    PART_OVERHEAD_BYTES = 512
-};
+enum { BOUNDARY_BYTES = MIME_ID_CHARS + 16, METHOD_BYTES = 24, PART_OVERHEAD_BYTES = 512 };
 
 /* What is made of the message. */
 struct mime {
@@ -35,81 +29,6 @@ struct mime {
 static bool is_set(const char *text)
 {
     return text[0] != '\0';
-}
-
-static enum err refuse(struct err_text *why, size_t index, const char *field, const char *rule)
-{
-    return err_set(why, ERR_INVALID, "message.attachments[%zu].%s: %s", index, field, rule);
-}
-
-/* type/subtype, both tokens. */
-static bool is_media_type(const char *type)
-{
-    const char *slash = strchr(type, '/');
-    size_t len = strlen(type);
-    return slash != NULL && len <= TYPE_MAX_BYTES &&
-           header_is_token(type, (size_t)(slash - type)) &&
-           header_is_token(slash + 1, strlen(slash + 1));
-}
-
-static bool is_content_id(const char *id)
-{
-    for (const char *c = id; *c != '\0'; c++) {
-        if (*c <= ' ' || *c > '~' || strchr("<>(),\"\\", *c) != NULL) {
-            return false;
-        }
-    }
-    return strlen(id) <= CONTENT_ID_MAX_BYTES;
-}
-
-static enum err check_attachment(const PB(Message) *message, size_t index, struct err_text *why)
-{
-    const PB(Attachment) *a = message->attachments[index];
-    struct err_text rule = {0};
-    if (header_check(a->file_name, &rule) != ERR_OK) {
-        return refuse(why, index, "file_name", rule.text);
-    }
-    if (is_set(a->content_type) && !is_media_type(a->content_type)) {
-        return refuse(why, index, "content_type", "is not type/subtype");
-    }
-    if (!is_content_id(a->content_id)) {
-        return refuse(why, index, "content_id",
-                      "may have visible ASCII without < > ( ) , \" and backslash, at most 250");
-    }
-    if (a->is_inline && !is_set(a->content_id)) {
-        return refuse(why, index, "content_id", "is needed for an inline attachment");
-    }
-    if (a->is_inline && !is_set(message->html)) {
-        return refuse(why, index, "is_inline", "an inline attachment needs an HTML part");
-    }
-    return ERR_OK;
-}
-
-enum err mime_check(const PB(Message) *message, struct err_text *why)
-{
-    const struct {
-        const char *field;
-        const char *data;
-        size_t len;
-    } texts[] = {
-        {"text", message->text, strlen(message->text)},
-        {"html", message->html, strlen(message->html)},
-        {"calendar", (const char *)message->calendar.data, message->calendar.len},
-    };
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-        enum text_fault fault = text_check(texts[i].data, texts[i].len, TEXT_BODY);
-        if (fault != TEXT_OK) {
-            return err_set(why, ERR_INVALID, "message.%s: %s", texts[i].field,
-                           fault == TEXT_CONTROL ? "has a control character" : "is not UTF-8");
-        }
-    }
-    for (size_t i = 0; i < message->n_attachments; i++) {
-        enum err err = check_attachment(message, i, why);
-        if (err != ERR_OK) {
-            return err;
-        }
-    }
-    return ERR_OK;
 }
 
 size_t mime_guess_bytes(const PB(Message) *message)

@@ -11,15 +11,12 @@
 
 enum { MIME_ID_CHARS = 32 };
 
-/* Can a body be made of this? ERR_INVALID, and why names the field path, when not. */
-enum err mime_check(const PB(Message) *message, struct err_text *why) NODISCARD;
-
 /* About how many bytes mime_put_body will append: for one reservation instead of many. */
 size_t mime_guess_bytes(const PB(Message) *message);
 
 /* Append the Content- headers, the blank line and the body, which ends in CRLF.
  *  id  hex digits that the boundaries are made of: the same id, the same bytes
- * The message must have passed mime_check. */
+ * The message must have passed message_rule_content (message_rule.h). */
 void mime_put_body(struct buf *out, const PB(Message) *message,
                    const char id[MIME_ID_CHARS + 1]);
 

@@ -15,6 +15,21 @@ static const struct conf_name level_names[] = {
 
 #define AT(field) offsetof(struct worker_conf, field)
 
+static enum err check_absolute(const char *text, struct err_text *why)
+{
+    return text[0] == '/' ? ERR_OK : err_set(why, ERR_CONFIG, "must be an absolute path");
+}
+
+static enum err check_all(void *target, const char **field, struct err_text *why)
+{
+    const struct worker_conf *conf = target;
+    if (conf->liveness_ms < 2 * conf->beat_ms) {
+        *field = "liveness";
+        return err_set(why, ERR_CONFIG, "must be at least twice beat");
+    }
+    return ERR_OK;
+}
+
 const struct conf_row worker_conf_rows[] = {
     {.key = "broker",
      .kind = CONF_TEXT,
@@ -36,12 +51,16 @@ const struct conf_row worker_conf_rows[] = {
      .min = 1,
      .max = 10000,
      .doc = "requests taken at a time"},
-    {.key = "state", .kind = CONF_TEXT, .offset = AT(state_folder), .default_text = "",
+    {.key = "state",
+     .kind = CONF_TEXT,
+     .offset = AT(state_folder),
+     .default_text = "",
      .max = 4000,
      .doc = "folder for notes that outlive a kill; empty = below $XDG_RUNTIME_DIR or /tmp"},
     {.key = "pickup.roots",
      .kind = CONF_TEXTS,
      .offset = AT(pickup_roots),
+     .check = check_absolute,
      .doc = "folders; pickup profiles may write only below them"},
     {.key = "pickup.threads",
      .kind = CONF_UINT,
@@ -83,25 +102,17 @@ const struct conf_row worker_conf_rows[] = {
      .default_text = "info",
      .names = level_names,
      .doc = "error, warn, info or debug"},
-    {.key = NULL},
+    {.key = NULL, .whole = check_all},
 };
 
 enum err worker_conf_read(const char *path, struct worker_conf *conf, struct buf *errors)
 {
     *conf = (struct worker_conf){0};
-    enum err err = ERR_OK;
     conf_defaults(worker_conf_rows, conf);
-    if (path != NULL) {
-        err = conf_read(path, worker_conf_rows, conf, errors);
+    if (path != NULL && conf_read(path, worker_conf_rows, conf, errors) != ERR_OK) {
+        return ERR_CONFIG;
     }
-    for (size_t i = 0; i < conf->pickup_roots.count; i++) {
-        if (conf->pickup_roots.items[i][0] != '/') {
-            buf_add_format(errors, "%s: pickup.roots[%zu]: must be an absolute path\n",
-                           path != NULL ? path : "worker.yaml", i);
-            err = ERR_CONFIG;
-        }
-    }
-    return err == ERR_OK ? ERR_OK : ERR_CONFIG;
+    return ERR_OK;
 }
 
 void worker_conf_free(struct worker_conf *conf)

@@ -8,9 +8,9 @@
 #include <stdint.h>
 
 struct worker_conf {
-    char *broker;  /* endpoint of the broker's work socket */
-    char *name;    /* for people; "" = the host's name */
-    uint32_t jobs; /* taken at a time */
+    char *broker;       /* endpoint of the broker's work socket */
+    char *name;         /* for people; "" = the host's name */
+    uint32_t jobs;      /* taken at a time */
     char *state_folder; /* of the diary; "" = below $XDG_RUNTIME_DIR or /tmp */
     struct conf_texts pickup_roots;
     uint32_t pickup_threads;

@@ -4,6 +4,7 @@
  * below. */
 #include "commands.h"
 #include "options.h"
+#include "version.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -31,7 +32,8 @@ static void print_usage(FILE *to)
     for (size_t i = 0; i < COMMANDS; i++) {
         (void)fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].summary);
     }
-    (void)fprintf(to, "\nEach has --help, --json, and the exit codes that its help lists.\n");
+    (void)fprintf(to, "\ntpn --version prints the version. Each command has --help, --json, "
+                      "and the exit codes that its help lists.\n");
 }
 
 int main(int argc, char *argv[])
@@ -43,6 +45,10 @@ int main(int argc, char *argv[])
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
         strcmp(argv[1], "help") == 0) {
         print_usage(stdout);
+        return EXIT_FINE;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("tpn %s\n", TPN_VERSION_TEXT);
         return EXIT_FINE;
     }
     for (size_t i = 0; i < COMMANDS; i++) {

@@ -105,7 +105,6 @@ static bool store(const struct option_row *row, void *options, const char *value
         *(const char **)place = value;
         return true;
     case OPTION_TEXTS:
-        /* Lives as long as the process: a command runs once. */
         texts->items = mem_resize(texts->items, texts->count + 1, sizeof *texts->items);
         texts->items[texts->count++] = value;
         return true;
@@ -197,6 +196,17 @@ enum options_result options_read(const struct command *command, int argc, char *
     }
     *first = optind;
     return OPTIONS_RUN;
+}
+
+void options_free(const struct command *command, void *options)
+{
+    for (const struct option_row *row = command->rows; row->kind != OPTION_END; row++) {
+        if (row->kind == OPTION_TEXTS) {
+            struct option_texts *texts = (void *)((char *)options + row->offset);
+            free(texts->items);
+            *texts = (struct option_texts){NULL, 0};
+        }
+    }
 }
 
 void options_split_mailbox(const char *text, char **name, char **address)

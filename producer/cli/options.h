@@ -61,12 +61,17 @@ struct command {
 
 enum options_result { OPTIONS_RUN, OPTIONS_STOP };
 
-/* Read argv into options (whose first member is struct common_options, and which holds the
- * defaults of the command). first  out: index of the first argument that is no option exit out,
- * with OPTIONS_STOP: what to exit with; help or the mistake has been printed
- */
+/* Read argv into options, whose first member is struct common_options and which holds the
+ * defaults of the command.
+ *  first  out: index of the first argument that is no option
+ *  exit   out, with OPTIONS_STOP: what to exit with; help or the mistake has been printed
+ * The texts stay those of argv. A command with OPTION_TEXTS ends with options_free, also after
+ * OPTIONS_STOP. */
 enum options_result options_read(const struct command *command, int argc, char *argv[],
                                  void *options, int *first, int *exit) NODISCARD;
+
+/* Free the lists that options_read made. */
+void options_free(const struct command *command, void *options);
 
 /* Say on standard error what is wrong with the arguments; returns EXIT_USAGE. */
 int options_fail(const struct command *command, const char *fmt, ...) PRINTF_LIKE(2, 3);

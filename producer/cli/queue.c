@@ -119,32 +119,36 @@ static enum err list_pages(struct ask *ask, PB(QueueList) *list,
     return ERR_OK;
 }
 
-static int run_ls(int argc, char *argv[])
+static int list_requests(const struct queue_options *options)
 {
-    struct queue_options options = {.limit = LIMIT_DEFAULT};
     struct err_text why = {0};
     struct ask ask = {0};
     PB(QueueFilter) filter = PB_INIT(QUEUE_FILTER);
     PB(QueueList) list = PB_INIT(QUEUE_LIST);
-    int first = 0;
-    int code = EXIT_USAGE;
-    if (options_read(&ls_command, argc, argv, &options, &first, &code) == OPTIONS_STOP) {
-        return code;
-    }
-    if (first < argc) {
-        return options_fail(&ls_command, "%s: takes no arguments", argv[first]);
-    }
     list.filter = &filter;
-    enum err err = fill_filter(&filter, &options, &why);
+    enum err err = fill_filter(&filter, options, &why);
     if (err == ERR_OK) {
-        err = ask_open(&ask, options.common.admin, options.common.timeout_s, &why);
+        err = ask_open(&ask, options->common.admin, options->common.timeout_s, &why);
     }
     if (err == ERR_OK) {
-        err = list_pages(&ask, &list, &options, &why);
+        err = list_pages(&ask, &list, options, &why);
     }
     free(filter.states);
     ask_close(&ask);
     return err == ERR_OK ? EXIT_FINE : fail("ls", err, &why);
+}
+
+static int run_ls(int argc, char *argv[])
+{
+    struct queue_options options = {.limit = LIMIT_DEFAULT};
+    int first = 0;
+    int code = EXIT_USAGE;
+    if (options_read(&ls_command, argc, argv, &options, &first, &code) == OPTIONS_RUN) {
+        code = first < argc ? options_fail(&ls_command, "%s: takes no arguments", argv[first])
+                            : list_requests(&options);
+    }
+    options_free(&ls_command, &options);
+    return code;
 }
 
 /* ---- show ---- */

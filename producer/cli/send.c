@@ -235,32 +235,36 @@ out:
     return code;
 }
 
-int command_send(int argc, char *argv[])
+static int send_one(const struct send_options *options)
 {
-    struct send_options options = {.wait_timeout_s = WAIT_DEFAULT_S};
     struct err_text why = {0};
-    int first = 0;
-    int code = EXIT_USAGE;
-    if (options_read(&command, argc, argv, &options, &first, &code) == OPTIONS_STOP) {
-        return code;
-    }
-    if (first < argc) {
-        return options_fail(&command, "%s: takes no arguments", argv[first]);
-    }
-    if (options.profile == NULL || options.from == NULL || options.subject == NULL) {
+    if (options->profile == NULL || options->from == NULL || options->subject == NULL) {
         return options_fail(&command, "--profile, --from and --subject are needed");
     }
-    if (options.to.count + options.cc.count + options.bcc.count == 0) {
+    if (options->to.count + options->cc.count + options->bcc.count == 0) {
         return options_fail(&command, "no recipient: --to, --cc or --bcc is needed");
     }
     struct tpn_request *request = tpn_request_new();
-    code = EXIT_USAGE;
-    if (build(request, &options, &why) == ERR_OK) {
-        code = publish(request, &options, &why);
+    int code = EXIT_USAGE;
+    if (build(request, options, &why) == ERR_OK) {
+        code = publish(request, options, &why);
     }
     if (code == EXIT_USAGE) {
         (void)fprintf(stderr, "tpn send: %s\n", why.text);
     }
     tpn_request_free(&request);
+    return code;
+}
+
+int command_send(int argc, char *argv[])
+{
+    struct send_options options = {.wait_timeout_s = WAIT_DEFAULT_S};
+    int first = 0;
+    int code = EXIT_USAGE;
+    if (options_read(&command, argc, argv, &options, &first, &code) == OPTIONS_RUN) {
+        code = first < argc ? options_fail(&command, "%s: takes no arguments", argv[first])
+                            : send_one(&options);
+    }
+    options_free(&command, &options);
     return code;
 }

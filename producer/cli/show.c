@@ -36,7 +36,7 @@ static void add_time(struct buf *out, const char *key, int64_t wall_ms)
 {
     char when[CLOCK_TEXT_BYTES];
     if (wall_ms != 0) {
-        buf_add_format(out, " %s %s", key, clock_text(wall_ms, when));
+        buf_add_format(out, "%s %s", key, clock_text(wall_ms, when));
     }
 }
 
@@ -67,9 +67,9 @@ void show_request(const PB(RequestStatus) *request)
         buf_add_format(&line, " profile %s", request->profile);
     }
     buf_add_format(&line, " attempt %" PRIu32, request->attempt);
-    add_time(&line, "accepted", request->accepted_at_ms);
-    add_time(&line, "changed", request->changed_at_ms);
-    add_time(&line, "next attempt", request->next_attempt_ms);
+    add_time(&line, " accepted", request->accepted_at_ms);
+    add_time(&line, " changed", request->changed_at_ms);
+    add_time(&line, " next attempt", request->next_attempt_ms);
     if (request->reason[0] != '\0') {
         buf_add_format(&line, " reason %s", log_quote(request->reason, quoted));
     }

@@ -2,6 +2,8 @@
  *
  *   publish PROFILE FROM TO
  *
+ * The broker is the one of TPN_SUBMIT, else the library's default.
+ *
  * Built with the tests, so that it stays right. Compile it yourself with: cc publish.c $(pkg-config --cflags --libs tpn) */
 #include <tpn.h>
 
@@ -29,6 +31,7 @@ static struct tpn_request *make_request(char *const argv[])
 int main(int argc, char *argv[])
 {
     struct tpn_client *client = NULL;
+    struct tpn_options options;
     struct tpn_receipt receipt;
     struct tpn_why why;
     char id[TPN_ID_BYTES];
@@ -38,8 +41,13 @@ int main(int argc, char *argv[])
         (void)fprintf(stderr, "usage: publish PROFILE FROM TO\n");
         return EXIT_FAILURE;
     }
+    const char *submit = getenv("TPN_SUBMIT");
+    tpn_options_init(&options);
+    if (submit != NULL) {
+        options.submit_endpoint = submit;
+    }
     struct tpn_request *mail = make_request(argv);
-    if (tpn_open(&client, NULL, &why) != TPN_OK ||
+    if (tpn_open(&client, &options, &why) != TPN_OK ||
         tpn_publish(client, mail, id, &why) != TPN_OK) {
         (void)fprintf(stderr, "%s\n", why.text);
         goto out;

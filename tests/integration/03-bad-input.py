@@ -114,11 +114,29 @@ def bad_requests(lab):
          "message.headers[0].name"),
         ("space in header name", new(lambda r: r.message.headers.add(name="X A", value="b")),
          "message.headers[0].name"),
+        ("reserved header", new(lambda r: r.message.headers.add(name="bcc", value="eve@evil.test")),
+         "message.headers[0].name"),
+        ("header of ours", new(lambda r: r.message.headers.add(name="X-TrackPro-Possible-Duplicate", value="no")),
+         "message.headers[0].name"),
+        ("header beside its field", new(unsubscribe_twice), "message.headers[0].name"),
+        ("one click without https", new(lambda r: r.message.list_unsubscribe.MergeFrom(
+            lab.pb.ListUnsubscribe(uris=["mailto:a@x.test"], one_click=True))),
+         "message.list_unsubscribe.one_click"),
+        ("inline without HTML", new(lambda r: r.message.attachments.add(content=b"x", is_inline=True,
+                                                                         content_id="logo")),
+         "message.attachments[0].is_inline"),
+        ("calendar in Latin-1", new(lambda r: setattr(r.message, "calendar", b"SUMMARY:F\xe4llig")),
+         "message.calendar"),
         ("CRLF in file name", new(lambda r: r.message.attachments.add(file_name="a\r\nb", content=b"x")),
          "message.attachments[0].file_name"),
         ("inline port 65536", inline_request(lab, {**inline, "smtp_port": 65536}), "settings.smtp_port"),
         ("inline without server", inline_request(lab, {"smtp_port": 25}), "settings.smtp_server"),
     )
+
+
+def unsubscribe_twice(request):
+    request.message.list_unsubscribe.uris.append("mailto:a@x.test")
+    request.message.headers.add(name="list-unsubscribe", value="<mailto:b@x.test>")
 
 
 def inline_request(lab, settings):

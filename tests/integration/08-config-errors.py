@@ -46,8 +46,45 @@ log:
 nonsense: 1                     #! nonsense
 """
 
+# Each value is good by itself; the errors are of two keys together, or of one entry of a list.
+BAD_TOGETHER = """\
+profiles:
+  office:
+    smtp_server: mail.example.test
+    smtp_port: 465              #! profiles.office.smtp_port
+  folder:
+    use_pickup_folder: true
+    smtp_server: relative/path  #! profiles.folder.smtp_server
+  login:                        #! profiles.login.user_name
+    smtp_server: mail.example.test
+    use_tls: true
+    authentication: basic
+  good:
+    smtp_server: mail.example.test
+"""
+
+BAD_BEATS = """\
+worker:
+  beat: 3s
+  liveness: 5s                  #! worker.liveness
+"""
+
+BAD_DELAYS = """\
+store:
+  retention: 59min              #! store.retention
+retry:
+  delays:
+    - 30s
+    - 5                         #! retry.delays
+    - 8d                        #! retry.delays
+"""
+
 BAD_WORKER = """\
 nonsense: 1                     #! nonsense
+pickup:
+  roots:
+    - /srv/mail
+    - srv/mail                  #! pickup.roots
 log:
   level: loud                   #! level
 """
@@ -106,6 +143,17 @@ def test_every_error_of_profiles_in_one_run(lab):
     file = write(lab, "profiles.yaml", BAD_PROFILES)
     compare(file, BAD_PROFILES, *check_config(find_program("tpn-broker"), "--profiles", file,
                                               "--data", lab.dir))
+
+
+def test_errors_of_several_keys_have_a_place(lab):
+    broker = find_program("tpn-broker")
+    file = write(lab, "together.yaml", BAD_TOGETHER)
+    compare(file, BAD_TOGETHER, *check_config(broker, "--profiles", file, "--data", lab.dir))
+    for name, text in (("beats.yaml", BAD_BEATS), ("delays.yaml", BAD_DELAYS)):
+        file = write(lab, name, text)
+        compare(file, text, *check_config(broker, "--config", file))
+    file = write(lab, "beats.yaml", "beat: 3s\nliveness: 5s  #! liveness\n")
+    compare(file, file.read_text(), *check_config(find_program("tpn-worker"), "--config", file))
 
 
 def test_every_error_of_the_broker_in_one_run(lab):

@@ -1,7 +1,8 @@
 """A real Postfix on a loopback port, with its own configuration, queue and mail folder; the system's is not touched.
 
-Templates: postfix/main.cf, postfix/master.cf, postfix/rcpt. Needs root, because Postfix does. Everything that is
-accepted ends in one maildir; a file for each recipient, with X-Original-To in front.
+Templates: postfix/main.cf, postfix/master.cf, postfix/rcpt; with logins also login.cf and smtpd.conf (Cyrus SASL).
+Needs root, because Postfix does. Everything that is accepted ends in one maildir; a file for each recipient, with
+X-Original-To in front.
 """
 import os
 import pathlib
@@ -13,6 +14,10 @@ from tpn_harness import Failure, Process, Skip, free_port, port_answers, wait_un
 
 TEMPLATES = pathlib.Path(__file__).resolve().parent / "postfix"
 NOBODY = 65534
+REALM = "postfix.test"
+USER = "user"
+PASSWORD = "s3cret pass%word"
+LOGIN_PORTS = ("submission", "implicit", "login_only", "cram_only", "wrong_name", "clear")
 
 
 def postconf(name):
@@ -21,51 +26,106 @@ def postconf(name):
                           capture_output=True).stdout.strip()
 
 
+def openssl(*words):
+    subprocess.run(["openssl", *(str(word) for word in words)], check=True, capture_output=True)
+
+
+class Authority:
+    """A certificate authority of the test's own. make() writes NAME.pem and NAME.key beside ca.pem."""
+
+    KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+
+    def __init__(self, folder, title="tests"):
+        self.folder = folder
+        self.certificate = folder / "ca.pem"
+        openssl("req", "-x509", *self.KEY, "-days", 2, "-subj", f"/CN={title}", "-keyout", folder / "ca.key",
+                "-out", self.certificate)
+
+    def make(self, name, alternatives):
+        request, extensions = self.folder / f"{name}.csr", self.folder / f"{name}.ext"
+        extensions.write_text(f"basicConstraints=CA:FALSE\nsubjectAltName={alternatives}\n", encoding="ascii")
+        openssl("req", *self.KEY, "-subj", f"/CN={name}", "-keyout", self.folder / f"{name}.key", "-out", request)
+        openssl("x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self.folder / "ca.key",
+                "-CAcreateserial", "-days", 2, "-extfile", extensions, "-out", self.folder / f"{name}.pem")
+
+
 class Postfix(Process):
-    """master(8) below lab/postfix; .port, .mails(), .certificate.
+    """master(8) below lab/postfix; .port, .mails(), .certificate, .authority. With logins=True also .ports, by the names of
+    LOGIN_PORTS: STARTTLS and a login required; TLS from the first byte; only the mechanism LOGIN; only CRAM-MD5;
+    a certificate for another name; no TLS at all. USER and PASSWORD are the only account.
 
     Not `postfix start-fg`: its shell script would stand between us and master, and take our SIGTERM alone."""
 
-    def __init__(self, lab):
+    def __init__(self, lab, logins=False):
         self.folder = lab.folder("postfix")
         self.port = 0
-        self.certificate = self.folder / "etc" / "server.pem"
+        self.ports = {}
+        self.logins = logins
+        self.authority = None
         super().__init__(lab, "postfix", [])
+
+    @property
+    def certificate(self):
+        """The CA's: what a client has to trust."""
+        return self.authority.certificate
 
     def render(self, name):
         text = (TEMPLATES / name).read_text(encoding="utf-8")
-        text = text.replace("@DIR@", str(self.folder)).replace("@PORT@", str(self.port))
+        if name == "master.cf" and self.logins:
+            text += (TEMPLATES / "login.cf").read_text(encoding="utf-8")
+        words = {"DIR": self.folder, "PORT": self.port, **{key.upper(): port for key, port in self.ports.items()}}
+        for key, value in words.items():
+            text = text.replace(f"@{key}@", str(value))
         (self.folder / "etc" / name).write_text(text, encoding="utf-8")
 
     def prepare(self):
-        for name in ("etc", "queue", "data", "mail"):
+        for name in ("etc", "etc/sasl", "queue", "data", "mail"):
             (self.folder / name).mkdir(exist_ok=True)
         # A private data folder of another owner than postfix is refused; nobody delivers into mail.
         os.chown(self.folder / "data", pwd.getpwnam("postfix").pw_uid, -1)
         os.chown(self.folder / "mail", NOBODY, NOBODY)
         shutil.copy(pathlib.Path(postconf("config_directory")) / "dynamicmaps.cf", self.folder / "etc")
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-                        "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
-                        "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout",
-                        self.folder / "etc" / "server.key", "-out", self.certificate],
+        self.authority = Authority(self.folder / "etc")
+        self.authority.make("server", "DNS:localhost,IP:127.0.0.1")
+        self.authority.make("other", "DNS:other.test")
+        if self.logins:
+            self.prepare_logins()
+
+    def prepare_logins(self):
+        database = self.folder / "etc" / "sasl" / "sasldb2"
+        subprocess.run(["saslpasswd2", "-p", "-c", "-f", database, "-u", REALM, USER], input=PASSWORD, text=True,
                        check=True, capture_output=True)
+        database.chmod(0o644)  # smtpd runs as the user postfix
+        (self.folder / "etc" / "sasl" / "smtpd.conf").write_text(
+            (TEMPLATES / "smtpd.conf").read_text(encoding="utf-8").replace("@DIR@", str(self.folder)),
+            encoding="utf-8")
+
+    def choose_ports(self):
+        self.port = free_port()
+        self.ports = {name: free_port() for name in LOGIN_PORTS} if self.logins else {}
+
+    def listening(self):
+        return all(port_answers(port) for port in (self.port, *self.ports.values()))
 
     def start(self):
         if os.geteuid() != 0:
             raise Skip("Postfix needs root")
         if shutil.which("postfix") is None:
             raise Skip("postfix is not installed")
-        if not self.certificate.exists():
+        if self.logins and shutil.which("saslpasswd2") is None:
+            raise Skip("sasl2-bin is not installed")
+        if self.authority is None:
             self.prepare()
         self.argv = [f"{postconf('daemon_directory')}/master", "-s", "-c", str(self.folder / "etc")]
         # master cannot bind port 0 and tell; another process may take the port between probe and bind.
         for _ in range(5 if self.port == 0 else 1):
-            self.port = self.port or free_port()
+            if self.port == 0:
+                self.choose_ports()
             for name in ("main.cf", "master.cf", "rcpt"):
                 self.render(name)
             subprocess.run(["postfix", "-c", self.folder / "etc", "check"], check=True, capture_output=True)
             super().start()
-            wait_until(lambda: port_answers(self.port) or not self.alive(), "Postfix to listen", 30)
+            wait_until(lambda: self.listening() or not self.alive(), "Postfix to listen", 30)
             if self.alive():
                 return self
             self.port = 0

@@ -253,9 +253,9 @@ class Lab(contextlib.ExitStack):
         import smtp_sink
         return self.add(smtp_sink.SmtpSink(self)).start()
 
-    def postfix(self):
+    def postfix(self, **more):
         import postfix_peer
-        return self.add(postfix_peer.Postfix(self)).start()
+        return self.add(postfix_peer.Postfix(self, **more)).start()
 
     def faultd(self, mode="plain"):
         import faultd

@@ -1,4 +1,7 @@
+tpn_unit(profile tpn_broker_core)
 tpn_unit(request tpn_broker_core)
+tpn_unit(retention tpn_broker_core PkgConfig::ZMQ)
 tpn_unit(retry tpn_broker_core)
 tpn_unit(roster tpn_broker_core)
+tpn_unit(samples tpn_broker_core tpn_worker_core)
 tpn_unit(state tpn_broker_core)

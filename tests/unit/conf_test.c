@@ -30,6 +30,8 @@ struct target {
     uint64_t room;
     int colour;
     struct conf_texts list;
+    struct conf_texts paths;
+    uint64_t long_ms;
     struct {
         char *folder;
         uint32_t keep_ms;
@@ -40,6 +42,35 @@ struct target {
     } things;
 };
 
+/* Rules of several keys. */
+static enum err check_item(void *target, const char **field, struct err_text *why)
+{
+    const struct item *item = target;
+    if (item->port == 465 && !item->tls) {
+        *field = "use_tls";
+        return err_set(why, ERR_CONFIG, "465 needs it");
+    }
+    if (item->server != NULL && strcmp(item->server, "nowhere") == 0) {
+        return err_set(why, ERR_CONFIG, "goes nowhere");
+    }
+    return ERR_OK;
+}
+
+static enum err check_target(void *target, const char **field, struct err_text *why)
+{
+    const struct target *t = target;
+    if (t->store.keep_ms < t->wait_ms) {
+        *field = "store.keep";
+        return err_set(why, ERR_CONFIG, "must be at least wait");
+    }
+    return ERR_OK;
+}
+
+static enum err check_path(const char *text, struct err_text *why)
+{
+    return text[0] == '/' ? ERR_OK : err_set(why, ERR_CONFIG, "must begin with /");
+}
+
 static const struct conf_row item_rows[] = {
     {.key = "server", .kind = CONF_TEXT, .offset = offsetof(struct item, server), .max = 20},
     {.key = "port",
@@ -48,7 +79,7 @@ static const struct conf_row item_rows[] = {
      .min = 1,
      .max = 65535},
     {.key = "use_tls", .kind = CONF_BOOL, .offset = offsetof(struct item, tls), .wide = true},
-    {0},
+    {.whole = check_item},
 };
 
 static void *make_item(void *target, const char *name, struct err_text *why)
@@ -83,13 +114,20 @@ static const struct conf_row rows[] = {
     {.key = "room", .kind = CONF_SIZE, AT(room), .default_text = "64KiB", .max = 1U << 30},
     {.key = "colour", .kind = CONF_ENUM, AT(colour), .default_text = "red", .names = colours},
     {.key = "list", .kind = CONF_TEXTS, AT(list)},
+    {.key = "paths", .kind = CONF_TEXTS, AT(paths), .check = check_path},
+    {.key = "long",
+     .kind = CONF_DURATION,
+     AT(long_ms),
+     .wide = true,
+     .default_text = "90d",
+     .max = UINT64_C(1000) * 86400000},
     {.key = "store.folder",
      .kind = CONF_TEXT,
      AT(store.folder),
      .default_text = "/var/lib/tpn"},
     {.key = "store.keep", .kind = CONF_DURATION, AT(store.keep_ms), .default_text = "1d"},
     {.key = "things", .kind = CONF_MAP, AT(things), .map = &things},
-    {0},
+    {.whole = check_target},
 };
 
 static void target_fini(struct target *t)
@@ -127,6 +165,7 @@ static void an_empty_file_gives_the_defaults(void **state)
         assert_int_equal(t.list.count, 0);
         assert_string_equal(t.store.folder, "/var/lib/tpn");
         assert_int_equal(t.store.keep_ms, 86400000);
+        assert_int_equal(t.long_ms, UINT64_C(90) * 86400000);
         target_fini(&t);
         buf_fini(&errors);
     }
@@ -145,6 +184,8 @@ static void every_kind_is_read(void **state)
                                "room: 25MiB\n"
                                "colour: blue\n"
                                "list: [one, \"two 2\"]\n"
+                               "paths: [/a, /b]\n"
+                               "long: 1000d\n"
                                "store: {folder: /x, keep: 2h}\n"
                                "things:\n"
                                "  a.b:\n"
@@ -165,6 +206,8 @@ static void every_kind_is_read(void **state)
     assert_int_equal(t.list.count, 2);
     assert_string_equal(t.list.items[1], "two 2");
     assert_null(t.list.items[2]);
+    assert_int_equal(t.paths.count, 2);
+    assert_int_equal(t.long_ms, UINT64_C(1000) * 86400000);
     assert_string_equal(t.store.folder, "/x");
     assert_int_equal(t.store.keep_ms, 7200000);
     assert_int_equal(t.things.count, 2);
@@ -244,6 +287,28 @@ static const struct error_row error_rows[] = {
     {"broken", "name: \"a\n",
      "f:2:1: yaml: found unexpected end of stream while scanning a quoted scalar\n"},
     {"bad UTF-8", "on: no\nname: a\xff\n", "f:2:8: yaml: invalid leading UTF-8 octet\n"},
+    {"wide time too long", "long: 1001d\n", "f:1:7: long: must be from 0ms to 1000d\n"},
+    {"second entry breaks its rule", "paths:\n  - /a\n  - b\n",
+     "f:3:5: paths: must begin with /\n"},
+    {"one text breaks its rule", "paths: a\n", "f:1:8: paths: must begin with /\n"},
+    {"item breaks a rule of several keys, key given",
+     "things:\n  x:\n    use_tls: no\n    port: 465\n",
+     "f:3:14: things.x.use_tls: 465 needs it\n"},
+    {"item breaks a rule of several keys, key not given",
+     "things:\n  y: {}\n  x:\n    port: 465\n", "f:3:3: things.x.use_tls: 465 needs it\n"},
+    {"item breaks a rule of no key", "things: {x: {server: nowhere}}\n",
+     "f:1:10: things.x: goes nowhere\n"},
+    {"each item is asked for itself",
+     "things:\n  x: {port: 465}\n  y: {port: 0}\n  z: {port: 465}\n",
+     "f:2:3: things.x.use_tls: 465 needs it\n"
+     "f:3:13: things.y.port: must be from 1 to 65535\n"
+     "f:4:3: things.z.use_tls: 465 needs it\n"},
+    {"an item with an error is not asked", "things: {x: {port: 465, tls: 1}}\n",
+     "f:1:25: things.x.tls: unknown key\n"},
+    {"file breaks a rule of several keys", "wait: 1min\nstore:\n  folder: /x\n  keep: 1s\n",
+     "f:4:9: store.keep: must be at least wait\n"},
+    {"a file with an error is not asked", "store: {keep: 1s}\ncount: 0\n",
+     "f:2:8: count: must be from 1 to 100\n"},
     {"all in one run", "count: 0\nzebra: 1\nstore:\n  keep: x\non: maybe\n",
      "f:1:8: count: must be from 1 to 100\n"
      "f:2:1: zebra: unknown key\n"

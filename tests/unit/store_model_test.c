@@ -61,7 +61,6 @@ static void random_move(const struct known *known, struct dice *dice, struct sto
     op->move.from = from;
     op->move.to = to;
     op->move.visible_at_ms = (int64_t)dice_roll(dice, 50);
-    /* Unique, so that the order of a sweep is the same in both engines. */
     op->move.changed_at_ms = unique_ms;
     op->move.attempt = (uint32_t)dice_roll(dice, 5);
     op->move.losses = (uint32_t)dice_roll(dice, 3);
@@ -146,7 +145,8 @@ static void random_op(const struct known *known, struct dice *dice, struct store
         break;
     case STORE_SWEEP:
         op->sweep.before_ms = unique_ms - (int64_t)dice_roll(dice, 3000);
-        op->sweep.limit = (size_t)dice_roll(dice, 4);
+        /* None, or all: which rows a smaller step takes is each engine's own affair. */
+        op->sweep.limit = (size_t)dice_roll(dice, 2) * PK_MAX;
         break;
     case STORE_LANES:
     case STORE_LIVE:

@@ -3,15 +3,16 @@
  * A file is read in two passes: the first (events) refuses what we do not want to
  * understand, aliases, tags, deep nesting and a second document, so the second (nodes) walks
  * a plain tree. The walk keeps its own stack of mappings and goes on after an error, so one
- * run tells all of them in the order of the file. Knows no key: those are the caller's rows.
- * Sizes come from the file, which is at most CONF_MAX_BYTES long, so mem_* may be used for
- * its texts. */
+ * run tells all of them in the order of the file. A rule of several keys (row.whole) is asked
+ * when its mapping has been walked, and its complaint looks up where the key stands. Knows no
+ * key: those are the caller's rows; what a value is says conf_value.c. Sizes come from the
+ * file, which is at most CONF_MAX_BYTES long, so mem_* may be used for its texts. */
 #include "conf.h"
 
+#include "conf_value.h"
 #include "mem.h"
 #include "path.h"
 
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,12 +37,16 @@ struct frame {
     void *target;
     size_t base; /* where the part of the path begins that rows are named by */
     size_t len;  /* of the path of this mapping, with the dot behind it */
+    conf_whole_fn
+        *whole;       /* asked when it was read; null in a group, whose target is not its own */
+    yaml_mark_t mark; /* where the target begins */
+    size_t errors;    /* that there were before */
 };
 
 struct reader {
     const char *name;
     struct buf *errors;
-    bool failed;
+    size_t failures;
     yaml_document_t doc;
     struct frame frames[CONF_MAX_DEPTH];
     unsigned depth;
@@ -56,255 +61,10 @@ static void complain(struct reader *r, yaml_mark_t mark, const char *key, const 
     va_start(args, fmt);
     (void)vsnprintf(reason, sizeof reason, fmt, args);
     va_end(args);
-    r->failed = true;
+    r->failures++;
     buf_add_format(r->errors, "%s:%zu:%zu: %s: %s\n", r->name, mark.line + 1, mark.column + 1,
                    key, reason);
 }
-
-/* ---- values ---- */
-
-/* Digits at the start of text; returns what follows them, null when there are none or too
- * many. */
-static const char *read_number(const char *text, uint64_t *out)
-{
-    uint64_t value = 0;
-    const char *p = text;
-    while (*p >= '0' && *p <= '9') {
-        uint64_t digit = (uint64_t)(*p++ - '0');
-        if (value > (UINT64_MAX - digit) / 10) {
-            return NULL;
-        }
-        value = value * 10 + digit;
-    }
-    *out = value;
-    return p == text ? NULL : p;
-}
-
-struct unit {
-    const char *name;
-    uint64_t factor;
-};
-
-static const struct unit durations[] = {{"ms", 1},      {"s", 1000},     {"min", 60000},
-                                        {"h", 3600000}, {"d", 86400000}, {NULL, 0}};
-static const struct unit sizes[] = {
-    {"", 1}, {"KiB", 1U << 10}, {"MiB", 1U << 20}, {"GiB", 1U << 30}, {NULL, 0}};
-
-/* A number and its unit, which may stand behind a blank; false when it is no such thing. 0
- * needs no unit. */
-static bool read_quantity(const char *text, const struct unit *units, uint64_t *out)
-{
-    uint64_t number;
-    const char *rest = read_number(text, &number);
-    if (rest == NULL) {
-        return false;
-    }
-    rest += *rest == ' ' && rest[1] != '\0';
-    for (const struct unit *unit = units; unit->name != NULL; unit++) {
-        if (strcmp(rest, unit->name) == 0) {
-            if (number > UINT64_MAX / unit->factor) {
-                return false;
-            }
-            *out = number * unit->factor;
-            return true;
-        }
-    }
-    *out = 0;
-    return number == 0 && *rest == '\0';
-}
-
-/* A number with the largest unit that divides it. */
-static const char *write_quantity(uint64_t number, const struct unit *units, char out[32])
-{
-    const struct unit *best = &units[0];
-    for (const struct unit *unit = units; unit->name != NULL; unit++) {
-        if (number != 0 && number % unit->factor == 0) {
-            best = unit;
-        }
-    }
-    (void)snprintf(out, 32, "%" PRIu64 "%s", number / best->factor, best->name);
-    return out;
-}
-
-static enum err check_range(const struct conf_row *row, const struct unit *units,
-                            uint64_t value, uint64_t type_max, struct err_text *why)
-{
-    uint64_t max = row->max != 0 && row->max < type_max ? row->max : type_max;
-    if (value >= row->min && value <= max) {
-        return ERR_OK;
-    }
-    char low[32];
-    char high[32];
-    return err_set(why, ERR_CONFIG, "must be from %s to %s",
-                   write_quantity(row->min, units, low), write_quantity(max, units, high));
-}
-
-static enum err set_uint(const struct conf_row *row, const char *text, void *value,
-                         struct err_text *why)
-{
-    static const struct unit plain[] = {{"", 1}, {NULL, 0}};
-    uint64_t number;
-    const char *rest = read_number(text, &number);
-    if (rest == NULL || *rest != '\0') {
-        return err_set(why, ERR_CONFIG, "must be a whole number");
-    }
-    enum err err = check_range(row, plain, number, UINT32_MAX, why);
-    if (err == ERR_OK) {
-        *(uint32_t *)value = (uint32_t)number;
-    }
-    return err;
-}
-
-static enum err set_duration(const struct conf_row *row, const char *text, void *value,
-                             struct err_text *why)
-{
-    uint64_t number;
-    if (!read_quantity(text, durations, &number)) {
-        return err_set(why, ERR_CONFIG,
-                       "must be a time with its unit: 250ms, 30s, 5min, 2h or 1d");
-    }
-    enum err err = check_range(row, durations, number, UINT32_MAX, why);
-    if (err == ERR_OK) {
-        *(uint32_t *)value = (uint32_t)number;
-    }
-    return err;
-}
-
-static enum err set_size(const struct conf_row *row, const char *text, void *value,
-                         struct err_text *why)
-{
-    uint64_t number;
-    if (!read_quantity(text, sizes, &number)) {
-        return err_set(why, ERR_CONFIG, "must be a size: bytes, or with KiB, MiB or GiB");
-    }
-    enum err err = check_range(row, sizes, number, UINT64_MAX, why);
-    if (err == ERR_OK) {
-        *(uint64_t *)value = number;
-    }
-    return err;
-}
-
-static enum err set_bool(const struct conf_row *row, const char *text, void *value,
-                         struct err_text *why)
-{
-    static const char *const words[] = {"false", "no", "off", "true", "yes", "on"};
-    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
-        if (strcmp(text, words[i]) == 0) {
-            bool on = i >= 3;
-            if (row->wide) {
-                *(int *)value = on;
-            } else {
-                *(bool *)value = on;
-            }
-            return ERR_OK;
-        }
-    }
-    return err_set(why, ERR_CONFIG, "must be true or false (or yes, no, on, off)");
-}
-
-static enum err set_enum(const struct conf_row *row, const char *text, void *value,
-                         struct err_text *why)
-{
-    char list[256] = "";
-    size_t used = 0;
-    for (const struct conf_name *name = row->names; name->name != NULL; name++) {
-        if (strcmp(text, name->name) == 0) {
-            *(int *)value = name->value;
-            return ERR_OK;
-        }
-        int put =
-            snprintf(list + used, sizeof list - used, "%s%s", used > 0 ? ", " : "", name->name);
-        used += put > 0 && (size_t)put < sizeof list - used ? (size_t)put : 0;
-    }
-    return err_set(why, ERR_CONFIG, "must be one of: %s", list);
-}
-
-static enum err check_text(const struct conf_row *row, const char *text, struct err_text *why)
-{
-    size_t len = strlen(text);
-    if (row->max != 0 && len > row->max) {
-        return err_set(why, ERR_CONFIG, "at most %" PRIu64 " bytes", row->max);
-    }
-    if (len < row->min) {
-        return err_set(why, ERR_CONFIG, "at least %" PRIu64 " bytes", row->min);
-    }
-    return ERR_OK;
-}
-
-/* A text is ours when it is not empty or when conf_defaults put it there. Any other empty
- * text may be a constant, as the empty strings of protobuf-c are. */
-static bool owns_text(const struct conf_row *row, const char *text)
-{
-    return text != NULL && (row->default_text != NULL || text[0] != '\0');
-}
-
-static enum err set_text(const struct conf_row *row, const char *text, void *value,
-                         struct err_text *why)
-{
-    char **slot = value;
-    enum err err = check_text(row, text, why);
-    if (err != ERR_OK) {
-        return err;
-    }
-    if (owns_text(row, *slot)) {
-        if (text[0] == '\0') {
-            (*slot)[0] = '\0';
-            return ERR_OK;
-        }
-        free(*slot);
-    } else if (text[0] == '\0') {
-        return ERR_OK;
-    }
-    *slot = mem_text(text);
-    return ERR_OK;
-}
-
-static void texts_free(struct conf_texts *texts)
-{
-    for (size_t i = 0; i < texts->count; i++) {
-        free(texts->items[i]);
-    }
-    free(texts->items);
-    *texts = (struct conf_texts){0};
-}
-
-static enum err texts_add(const struct conf_row *row, struct conf_texts *texts,
-                          const char *text, struct err_text *why)
-{
-    enum err err = check_text(row, text, why);
-    if (err != ERR_OK) {
-        return err;
-    }
-    texts->items = mem_resize(texts->items, texts->count + 2, sizeof texts->items[0]);
-    texts->items[texts->count++] = mem_text(text);
-    texts->items[texts->count] = NULL;
-    return ERR_OK;
-}
-
-static enum err set_texts(const struct conf_row *row, const char *text, void *value,
-                          struct err_text *why)
-{
-    texts_free(value);
-    return texts_add(row, value, text, why);
-}
-
-static enum err set_map(const struct conf_row *row, const char *text, void *value,
-                        struct err_text *why)
-{
-    (void)row;
-    (void)text;
-    (void)value;
-    return err_set(why, ERR_CONFIG, "must hold keys and values");
-}
-
-typedef enum err set_fn(const struct conf_row *row, const char *text, void *value,
-                        struct err_text *why);
-
-static set_fn *const setters[] = {
-    [CONF_TEXT] = set_text,         [CONF_BOOL] = set_bool, [CONF_UINT] = set_uint,
-    [CONF_DURATION] = set_duration, [CONF_SIZE] = set_size, [CONF_ENUM] = set_enum,
-    [CONF_TEXTS] = set_texts,       [CONF_MAP] = set_map,
-};
 
 static void *slot_of(const struct conf_row *row, void *target)
 {
@@ -466,6 +226,7 @@ static void enter(struct reader *r, const yaml_node_t *node, struct frame frame)
         return;
     }
     frame.node = node;
+    frame.errors = r->failures;
     frame.pair = node->data.mapping.pairs.start;
     frame.len = strlen(r->path);
     if (frame.len > 0) {
@@ -478,7 +239,7 @@ static void enter(struct reader *r, const yaml_node_t *node, struct frame frame)
 static void read_sequence(struct reader *r, const struct conf_row *row,
                           struct conf_texts *texts, const yaml_node_t *node)
 {
-    texts_free(texts);
+    conf_value_free_texts(texts);
     if (node->data.sequence.items.top - node->data.sequence.items.start > CONF_MAX_ENTRIES) {
         complain(r, node->start_mark, r->path, "at most %d entries", CONF_MAX_ENTRIES);
         return;
@@ -489,7 +250,7 @@ static void read_sequence(struct reader *r, const struct conf_row *row,
         struct err_text why = {0};
         if (!is_text(entry) || is_null(entry)) {
             complain(r, entry->start_mark, r->path, "each entry must be a text");
-        } else if (texts_add(row, texts, scalar_text(entry), &why) != ERR_OK) {
+        } else if (conf_value_add(row, texts, scalar_text(entry), &why) != ERR_OK) {
             complain(r, entry->start_mark, r->path, "%s", why.text);
         }
     }
@@ -521,7 +282,7 @@ static void read_value(struct reader *r, const struct frame *frame, const struct
         return;
     }
     struct err_text why = {0};
-    if (setters[row->kind](row, scalar_text(node), slot, &why) != ERR_OK) {
+    if (conf_value_set(row, scalar_text(node), slot, &why) != ERR_OK) {
         complain(r, node->start_mark, r->path, "%s", why.text);
     }
 }
@@ -552,6 +313,57 @@ static void read_row(struct reader *r, const struct frame *frame, const yaml_nod
     complain_unknown(r, frame, key);
 }
 
+static const struct conf_row *end_row(const struct conf_row *rows)
+{
+    while (rows->key != NULL) {
+        rows++;
+    }
+    return rows;
+}
+
+/* The value of a key spelt with dots below a mapping; null when the file does not give it. */
+static const yaml_node_t *find_value(struct reader *r, const yaml_node_t *node, const char *key)
+{
+    while (node != NULL && *key != '\0') {
+        const yaml_node_t *found = NULL;
+        size_t len = strcspn(key, ".");
+        const yaml_node_pair_t *pair = NULL;
+        const yaml_node_pair_t *end = NULL;
+        if (node->type == YAML_MAPPING_NODE) {
+            pair = node->data.mapping.pairs.start;
+            end = node->data.mapping.pairs.top;
+        }
+        for (; pair != end && found == NULL; pair++) {
+            const yaml_node_t *word = yaml_document_get_node(&r->doc, pair->key);
+            if (word->type == YAML_SCALAR_NODE && word->data.scalar.length == len &&
+                memcmp(word->data.scalar.value, key, len) == 0) {
+                found = yaml_document_get_node(&r->doc, pair->value);
+            }
+        }
+        node = found;
+        key += len + (key[len] == '.');
+    }
+    return node;
+}
+
+/* Everything of a target was read and is good by itself; len is of its path. */
+static void check_whole(struct reader *r, const struct frame *frame, size_t len)
+{
+    const char *field = "";
+    struct err_text why = {0};
+    if (frame->whole == NULL || frame->whole(frame->target, &field, &why) == ERR_OK) {
+        return;
+    }
+    const yaml_node_t *value = field[0] != '\0' ? find_value(r, frame->node, field) : NULL;
+    if (field[0] != '\0') {
+        (void)snprintf(r->path + len, sizeof r->path - len, "%s%s", len > 0 ? "." : "", field);
+    } else {
+        r->path[len] = '\0';
+    }
+    complain(r, value != NULL ? value->start_mark : frame->mark,
+             r->path[0] != '\0' ? r->path : "file", "%s", why.text);
+}
+
 /* A key of a mapping whose keys are names of items. */
 static void read_item(struct reader *r, const struct frame *frame, const yaml_node_t *key,
                       const yaml_node_t *node)
@@ -562,9 +374,16 @@ static void read_item(struct reader *r, const struct frame *frame, const yaml_no
         complain(r, key->start_mark, r->path, "%s", why.text);
         return;
     }
-    enter(
-        r, node,
-        (struct frame){.rows = frame->map->rows, .target = item, .base = strlen(r->path) + 1});
+    struct frame next = {.rows = frame->map->rows,
+                         .target = item,
+                         .base = strlen(r->path) + 1,
+                         .whole = end_row(frame->map->rows)->whole,
+                         .mark = key->start_mark};
+    if (is_null(node)) {
+        check_whole(r, &next, strlen(r->path));
+    } else {
+        enter(r, node, next);
+    }
 }
 
 static void walk(struct reader *r, const struct conf_row *rows, void *target)
@@ -573,10 +392,14 @@ static void walk(struct reader *r, const struct conf_row *rows, void *target)
     if (root == NULL) {
         return; /* an empty file: all defaults */
     }
-    enter(r, root, (struct frame){.rows = rows, .target = target});
+    enter(r, root,
+          (struct frame){.rows = rows, .target = target, .whole = end_row(rows)->whole});
     while (r->depth > 0) {
         struct frame *frame = &r->frames[r->depth - 1];
         if (frame->pair == frame->node->data.mapping.pairs.top) {
+            if (frame->errors == r->failures) {
+                check_whole(r, frame, frame->len > 0 ? frame->len - 1 : 0);
+            }
             r->depth--;
             continue;
         }
@@ -696,7 +519,7 @@ enum err conf_read_text(const char *name, const char *text, size_t len,
     } else {
         scan_events(r, text, len);
     }
-    if (!r->failed) {
+    if (r->failures == 0) {
         yaml_parser_t parser;
         if (yaml_parser_initialize(&parser) == 0) {
             bug("out of memory");
@@ -710,7 +533,7 @@ enum err conf_read_text(const char *name, const char *text, size_t len,
         }
         yaml_parser_delete(&parser);
     }
-    enum err err = r->failed ? ERR_CONFIG : ERR_OK;
+    enum err err = r->failures > 0 ? ERR_CONFIG : ERR_OK;
     free(r);
     return err;
 }
@@ -742,7 +565,7 @@ void conf_defaults(const struct conf_row *rows, void *target)
         struct err_text why = {0};
         if (row->kind == CONF_TEXT) {
             *(char **)slot = mem_text(row->default_text);
-        } else if (setters[row->kind](row, row->default_text, slot, &why) != ERR_OK) {
+        } else if (conf_value_set(row, row->default_text, slot, &why) != ERR_OK) {
             bug("default of %s: %s", row->key, why.text);
         }
     }
@@ -754,12 +577,12 @@ void conf_free(const struct conf_row *rows, void *target)
         void *slot = slot_of(row, target);
         if (row->kind == CONF_TEXT) {
             char **text = slot;
-            if (owns_text(row, *text)) {
+            if (conf_value_owns(row, *text)) {
                 free(*text);
             }
             *text = NULL;
         } else if (row->kind == CONF_TEXTS) {
-            texts_free(slot);
+            conf_value_free_texts(slot);
         }
     }
 }

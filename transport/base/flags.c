@@ -53,7 +53,7 @@ static void store(const struct flag_row *row, void *target)
 static int count_rows(const struct flag_row *rows, struct option options[MAX_ROWS + 3])
 {
     int count = 0;
-    for (; rows[count].name != NULL && count < MAX_ROWS; count++) {
+    for (; count < MAX_ROWS && rows[count].name != NULL; count++) {
         options[count] = (struct option){rows[count].name, rows[count].kind != FLAG_SWITCH,
                                          NULL, FIRST + count};
     }

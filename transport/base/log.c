@@ -4,6 +4,7 @@
  * piece of process-wide state that base keeps, because a log without it would need a handle in every call. */
 #include "log.h"
 
+#include "buf.h"
 #include "clock.h"
 
 #include <errno.h>
@@ -54,6 +55,32 @@ static size_t put_time(char *out, size_t room)
     return used + (more > 0 ? (size_t)more : 0);
 }
 
+/* One line with its end into `line`; returns its length. */
+static size_t put_line(char line[LINE_BYTES], enum log_level level, const char *event,
+                       const char *fmt, va_list args)
+{
+    size_t used = put_time(line, LINE_BYTES);
+    int head = snprintf(line + used, LINE_BYTES - used, " %s %s[%ld] %s ", level_names[level],
+                        program_name, (long)getpid(), event);
+    used += head > 0 ? (size_t)head : 0;
+    if (used < LINE_BYTES - 2) {
+        int body = vsnprintf(line + used, LINE_BYTES - used - 1, fmt, args);
+        used += body > 0 ? (size_t)body : 0;
+    }
+    if (used > LINE_BYTES - 2) {
+        used = LINE_BYTES - 2;
+    }
+    line[used] = '\n';
+    return used + 1;
+}
+
+/* Nothing can be done about a failing standard error, and the product does not depend on it. */
+static void put_out(const char *data, size_t len)
+{
+    ssize_t written = write(STDERR_FILENO, data, len);
+    (void)written;
+}
+
 void log_write(enum log_level level, const char *event, const char *fmt, ...)
 {
     if (!log_enabled(level)) {
@@ -61,25 +88,40 @@ void log_write(enum log_level level, const char *event, const char *fmt, ...)
     }
     int saved = errno;
     char line[LINE_BYTES];
-    size_t used = put_time(line, sizeof line);
-    int head = snprintf(line + used, sizeof line - used, " %s %s[%ld] %s ", level_names[level],
-                        program_name, (long)getpid(), event);
-    used += head > 0 ? (size_t)head : 0;
-    if (used < sizeof line - 2) {
-        va_list args;
-        va_start(args, fmt);
-        int body = vsnprintf(line + used, sizeof line - used - 1, fmt, args);
-        va_end(args);
-        used += body > 0 ? (size_t)body : 0;
-    }
-    if (used > sizeof line - 2) {
-        used = sizeof line - 2;
-    }
-    line[used] = '\n';
-    /* Nothing can be done about a failing standard error, and the product does not depend on it. */
-    ssize_t written = write(STDERR_FILENO, line, used + 1);
-    (void)written;
+    va_list args;
+    va_start(args, fmt);
+    size_t len = put_line(line, level, event, fmt, args);
+    va_end(args);
+    put_out(line, len);
     errno = saved;
+}
+
+void log_add(struct buf *batch, enum log_level level, const char *event, const char *fmt, ...)
+{
+    if (!log_enabled(level)) {
+        return;
+    }
+    int saved = errno;
+    char line[LINE_BYTES];
+    va_list args;
+    va_start(args, fmt);
+    size_t len = put_line(line, level, event, fmt, args);
+    va_end(args);
+    if (batch->len + len > batch->max) {
+        log_flush(batch);
+    }
+    buf_add(batch, line, len);
+    errno = saved;
+}
+
+void log_flush(struct buf *batch)
+{
+    if (batch->len > 0) {
+        int saved = errno;
+        put_out(batch->data, batch->len);
+        buf_reset(batch);
+        errno = saved;
+    }
 }
 
 const char *log_quote(const char *text, char out[LOG_QUOTE_BYTES])

@@ -29,6 +29,15 @@ bool log_enabled(enum log_level level);
  * The line goes out in one write(2), so lines of threads and processes do not mix. errno is kept. */
 void log_write(enum log_level level, const char *event, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
+/* Append one line to a batch instead of writing it: for what is said many times a turn. A batch that is full is written
+ * at once. The owner calls log_flush before it waits. */
+struct buf;
+void log_add(struct buf *batch, enum log_level level, const char *event, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
+
+/* Write a batch in one write(2) and empty it. errno is kept. */
+void log_flush(struct buf *batch);
+
 #define log_error(event, ...) log_write(LOG_LEVEL_ERROR, event, __VA_ARGS__)
 #define log_warn(event, ...) log_write(LOG_LEVEL_WARN, event, __VA_ARGS__)
 #define log_info(event, ...) log_write(LOG_LEVEL_INFO, event, __VA_ARGS__)

@@ -113,6 +113,7 @@ out:
     return err;
 }
 
+// NOLINTNEXTLINE(misc-no-recursion): once a folder of the path, which the kernel limits to PATH_MAX
 enum err path_make_folder(const char *path, mode_t mode, struct err_text *why)
 {
     struct stat info;

@@ -20,9 +20,10 @@ enum {
     SUBMIT_BUDGET = 256, /* messages a turn */
     WORK_BUDGET = 1024,
     ADMIN_BUDGET = 16,
-    SUBMIT_QUEUE = 4000, /* messages ZeroMQ keeps for a peer */
+    SUBMIT_QUEUE = 1000, /* messages ZeroMQ keeps for a peer */
     WORK_QUEUE = 100000,
-    STATUS_QUEUE = 100000
+    STATUS_QUEUE = 100000,
+    LOG_BATCH_BYTES = 65536
 };
 
 int64_t broker_now_ms(struct broker *broker)
@@ -159,6 +160,7 @@ static void turn(void *arg)
     lease_bury(broker);
     ledger_pump(broker->ledger);
     roster_flush(&broker->roster, broker->work);
+    log_flush(&broker->deliveries);
 }
 
 /* ---- start and stop ---- */
@@ -255,6 +257,7 @@ enum err broker_start(struct broker *broker, const struct broker_conf *conf, str
     *broker = (struct broker){.conf = conf, .loop = loop};
     broker->started_at_ms = broker_now_ms(broker);
     broker->zmq_context = bus_context_new();
+    buf_init(&broker->deliveries, LOG_BATCH_BYTES);
     roster_init(&broker->roster);
     enum err err = ERR_OK;
     if (read_profiles(broker) != ERR_OK) {
@@ -272,6 +275,7 @@ enum err broker_start(struct broker *broker, const struct broker_conf *conf, str
     schedule_init(&broker->schedule, broker);
     lease_init(broker);
     lease_recover(broker);
+    retention_init(&broker->retention, loop, broker->ledger, conf->retention_ms);
     loop_timer_init(&broker->tick, loop, tick, broker);
     loop_timer_arm(&broker->tick, conf->beat_ms);
     loop_before_wait(loop, turn, broker);
@@ -290,6 +294,7 @@ void broker_stop(struct broker *broker)
     }
     broker->draining = true;
     loop_before_wait(broker->loop, NULL, NULL);
+    retention_fini(&broker->retention);
     if (broker->tick.loop != NULL) {
         loop_timer_disarm(&broker->tick);
     }
@@ -308,6 +313,8 @@ void broker_stop(struct broker *broker)
         lease_fini(broker);
     }
     ledger_free(&broker->ledger);
+    log_flush(&broker->deliveries);
+    buf_fini(&broker->deliveries);
     schedule_fini(&broker->schedule);
     roster_fini(&broker->roster);
     for (size_t i = 0; i < SOCKETS; i++) {

@@ -13,6 +13,7 @@
 #include "ledger.h"
 #include "loop.h"
 #include "profile.h"
+#include "retention.h"
 #include "roster.h"
 #include "schedule.h"
 
@@ -31,9 +32,12 @@ struct broker {
     struct roster roster;
     struct leases leases;
     struct schedule schedule;
+    struct retention retention;
     struct loop_timer tick;
     int64_t started_at_ms;
     int64_t last_wall_ms;
+    size_t accepting_bytes; /* of requests whose accept is not committed yet */
+    struct buf deliveries; /* log lines of this turn */
     bool draining;
 };
 

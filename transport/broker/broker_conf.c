@@ -1,9 +1,7 @@
 /* The keys of broker.yaml. A new key is one row here, one line in deploy/samples/broker.yaml. */
 #include "broker_conf.h"
 
-#include <ctype.h>
-#include <stdlib.h>
-#include <string.h>
+#include <stddef.h>
 
 static const struct conf_name level_names[] = {
     {"error", LOG_LEVEL_ERROR},
@@ -14,6 +12,32 @@ static const struct conf_name level_names[] = {
 };
 
 #define AT(field) offsetof(struct broker_conf, field)
+
+enum { DELAY_MAX_DAYS = 7 };
+
+static enum err check_delay(const char *text, struct err_text *why)
+{
+    uint64_t ms = 0;
+    enum err err = conf_duration(text, &ms, why);
+    if (err == ERR_OK && ms > UINT64_C(24) * 3600000 * DELAY_MAX_DAYS) {
+        err = err_set(why, ERR_CONFIG, "at most %dd", DELAY_MAX_DAYS);
+    }
+    return err;
+}
+
+static enum err check_all(void *target, const char **field, struct err_text *why)
+{
+    const struct broker_conf *conf = target;
+    if (conf->retry.count > BROKER_RETRY_STEPS) {
+        *field = "retry.delays";
+        return err_set(why, ERR_CONFIG, "at most %d entries", BROKER_RETRY_STEPS);
+    }
+    if (conf->liveness_ms < 2 * conf->beat_ms) {
+        *field = "worker.liveness";
+        return err_set(why, ERR_CONFIG, "must be at least twice worker.beat");
+    }
+    return ERR_OK;
+}
 
 const struct conf_row broker_conf_rows[] = {
     {.key = "listen.submit",
@@ -54,6 +78,14 @@ const struct conf_row broker_conf_rows[] = {
      .min = 0,
      .max = UINT64_C(1) << 50,
      .doc = "accept nothing while less than this is free on the disk"},
+    {.key = "store.retention",
+     .kind = CONF_DURATION,
+     .wide = true,
+     .offset = AT(retention_ms),
+     .default_text = "90d",
+     .min = 3600000,
+     .max = UINT64_C(36500) * 24 * 3600000,
+     .doc = "a request that is final for so long is forgotten, with its key and its history"},
     {.key = "profiles",
      .kind = CONF_TEXT,
      .offset = AT(profiles_file),
@@ -98,6 +130,7 @@ const struct conf_row broker_conf_rows[] = {
     {.key = "retry.delays",
      .kind = CONF_TEXTS,
      .offset = AT(retry),
+     .check = check_delay,
      .doc =
          "delays between attempts; the last one repeats; default 1, 2, 5, 10, 20, 30 min, 1 h"},
     {.key = "retry.max_age",
@@ -127,76 +160,38 @@ const struct conf_row broker_conf_rows[] = {
      .default_text = "info",
      .names = level_names,
      .doc = "error, warn, info or debug"},
-    {.key = NULL},
+    {.key = NULL, .whole = check_all},
 };
 
-static const uint32_t default_retry_min[] = {1, 2, 5, 10, 20, 30, 60};
-
-/* "90s", "250ms", "2min", "1h": as CONF_DURATION, for the items of a list. */
-static enum err parse_delay(const char *text, uint32_t *out)
+static void fill_retry(struct broker_conf *conf)
 {
-    static const struct {
-        const char *unit;
-        uint32_t ms;
-    } units[] = {{"ms", 1}, {"s", 1000}, {"min", 60000}, {"h", 3600000}};
-    char *end = NULL;
-    unsigned long value = strtoul(text, &end, 10);
-    if (!isdigit((unsigned char)text[0]) || value > 1000000) {
-        return ERR_INVALID;
-    }
-    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
-        if (strcmp(end, units[i].unit) == 0 && value * units[i].ms <= 7ul * 24 * 3600000) {
-            *out = (uint32_t)(value * units[i].ms);
-            return ERR_OK;
-        }
-    }
-    return ERR_INVALID;
-}
-
-static enum err read_retry(const char *path, struct broker_conf *conf, struct buf *errors)
-{
-    const char *name = path != NULL ? path : "broker.yaml";
-    if (conf->retry.count > BROKER_RETRY_STEPS) {
-        buf_add_format(errors, "%s: retry.delays: at most %d entries\n", name,
-                       BROKER_RETRY_STEPS);
-        return ERR_CONFIG;
-    }
-    enum err err = ERR_OK;
-    for (size_t i = 0; i < conf->retry.count; i++) {
-        if (parse_delay(conf->retry.items[i], &conf->retry_ms[i]) != ERR_OK) {
-            buf_add_format(errors,
-                           "%s: retry.delays[%zu]: must be a duration like 30s, 5min or 1h\n",
-                           name, i);
-            err = ERR_CONFIG;
-        }
-    }
+    static const uint32_t usual_min[] = {1, 2, 5, 10, 20, 30, 60};
     conf->retry_steps = (uint32_t)conf->retry.count;
+    for (size_t i = 0; i < conf->retry.count; i++) {
+        uint64_t ms = 0;
+        struct err_text why;
+        if (conf_duration(conf->retry.items[i], &ms, &why) != ERR_OK) {
+            bug("retry.delays[%zu] was not checked", i);
+        }
+        conf->retry_ms[i] = (uint32_t)ms;
+    }
     if (conf->retry_steps == 0) {
-        conf->retry_steps = sizeof default_retry_min / sizeof default_retry_min[0];
+        conf->retry_steps = sizeof usual_min / sizeof usual_min[0];
         for (uint32_t i = 0; i < conf->retry_steps; i++) {
-            conf->retry_ms[i] = default_retry_min[i] * 60000;
+            conf->retry_ms[i] = usual_min[i] * 60000;
         }
     }
-    return err;
 }
 
 enum err broker_conf_read(const char *path, struct broker_conf *conf, struct buf *errors)
 {
     *conf = (struct broker_conf){0};
-    enum err err = ERR_OK;
     conf_defaults(broker_conf_rows, conf);
-    if (path != NULL) {
-        err = conf_read(path, broker_conf_rows, conf, errors);
+    if (path != NULL && conf_read(path, broker_conf_rows, conf, errors) != ERR_OK) {
+        return ERR_CONFIG;
     }
-    if (read_retry(path, conf, errors) != ERR_OK) {
-        err = ERR_CONFIG;
-    }
-    if (err == ERR_OK && conf->liveness_ms < 2 * conf->beat_ms) {
-        buf_add_format(errors, "%s: worker.liveness: must be at least twice worker.beat\n",
-                       path != NULL ? path : "broker.yaml");
-        err = ERR_CONFIG;
-    }
-    return err == ERR_OK ? ERR_OK : ERR_CONFIG;
+    fill_retry(conf);
+    return ERR_OK;
 }
 
 void broker_conf_free(struct broker_conf *conf)

@@ -1,28 +1,29 @@
 /* Requests from producers.
  *
  * Field rules were checked by the wire before anything was unpacked; here stands what needs more than one field or the
- * broker's knowledge: addresses, settings, profiles. A producer's name is the name of its key, never a field of the message;
- * until keys are there all who connect are the one producer that the configuration names. */
+ * broker's knowledge: settings, profiles, times; what makes a message mail stands in message_rule.c, for the worker too. A
+ * producer's name is the name of its key, never a field of the message; until keys are there all who connect are the one
+ * producer that the configuration names. */
 #include "gate.h"
 
-#include "address.h"
 #include "broker.h"
 #include "check.h"
 #include "digest.h"
 #include "inquiry.h"
 #include "log.h"
 #include "mem.h"
+#include "message_rule.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
+    MAX_WAITING_BYTES = 128 * 1024 * 1024, /* of requests on their way to the disk */
     MAX_DEPTH_OPS =
         20000, /* ops that may wait for the disk before producers are told to wait */
     BUSY_MS = 1000,
-    ID_FIELD = 1, /* NotificationRequest.id */
-    MAX_RECIPIENTS = 3000
+    ID_FIELD = 1 /* NotificationRequest.id */
 };
 
 void gate_send_error(struct bus *bus, const struct wire_in *in)
@@ -75,64 +76,11 @@ static void busy(struct broker *broker, const struct wire_peer *peer, const char
 
 /* ---- rules of more than one field ---- */
 
-static bool refuse(struct wire_fault *fault, const char *rule, const char *path, size_t index)
+static bool refuse(struct wire_fault *fault, const char *path, const char *rule)
 {
-    (void)snprintf(fault->rule, sizeof fault->rule, "%.*s", (int)sizeof fault->rule - 1, rule);
-    if (index == SIZE_MAX) {
-        (void)snprintf(fault->field, sizeof fault->field, "%s", path);
-    } else {
-        (void)snprintf(fault->field, sizeof fault->field, "%s[%zu].address", path, index);
-    }
+    (void)snprintf(fault->field, sizeof fault->field, "%s", path);
+    (void)snprintf(fault->rule, sizeof fault->rule, "%s", rule);
     return false;
-}
-
-static bool good_mailboxes(PB(Mailbox) *const boxes[], size_t count, const char *path,
-                           struct wire_fault *fault)
-{
-    for (size_t i = 0; i < count; i++) {
-        struct err_text why;
-        char ascii[ADDRESS_MAX_BYTES + 1];
-        bool needs_utf8 = false;
-        if (address_check(boxes[i]->address, &why) != ERR_OK ||
-            address_to_ascii(boxes[i]->address, ascii, &needs_utf8, &why) != ERR_OK) {
-            return refuse(fault, why.text, path, i);
-        }
-    }
-    return true;
-}
-
-static bool good_sender(const PB(Mailbox) *box, const char *path, struct wire_fault *fault)
-{
-    struct err_text why;
-    char ascii[ADDRESS_MAX_BYTES + 1];
-    bool needs_utf8 = false;
-    if (address_check(box->address, &why) != ERR_OK ||
-        address_to_ascii(box->address, ascii, &needs_utf8, &why) != ERR_OK) {
-        return refuse(fault, why.text, path, SIZE_MAX);
-    }
-    return true;
-}
-
-static bool good_message(const PB(Message) *message, struct wire_fault *fault)
-{
-    size_t recipients = message->n_to + message->n_cc + message->n_bcc;
-    if (message->from == NULL) {
-        return refuse(fault, "required", "message.from", SIZE_MAX);
-    }
-    if (recipients == 0) {
-        return refuse(fault, "at least one recipient in to, cc or bcc", "message.to", SIZE_MAX);
-    }
-    if (recipients > MAX_RECIPIENTS) {
-        return refuse(fault, "at most 3000 recipients in to, cc and bcc together", "message.to",
-                      SIZE_MAX);
-    }
-    return good_sender(message->from, "message.from.address", fault) &&
-           (message->sender == NULL ||
-            good_sender(message->sender, "message.sender.address", fault)) &&
-           good_mailboxes(message->reply_to, message->n_reply_to, "message.reply_to", fault) &&
-           good_mailboxes(message->to, message->n_to, "message.to", fault) &&
-           good_mailboxes(message->cc, message->n_cc, "message.cc", fault) &&
-           good_mailboxes(message->bcc, message->n_bcc, "message.bcc", fault);
 }
 
 static bool good_settings(const PB(MailingSettings) *settings, struct wire_fault *fault)
@@ -141,12 +89,12 @@ static bool good_settings(const PB(MailingSettings) *settings, struct wire_fault
     const char *field = "";
     struct err_text why;
     if (settings->password[0] != '\0') {
-        return refuse(fault, "no secret travels in a request: name a profile",
-                      "settings.password", SIZE_MAX);
+        return refuse(fault, "settings.password",
+                      "no secret travels in a request: name a profile");
     }
     if (settings->ca_file[0] != '\0') {
-        return refuse(fault, "a request names no files of the workers: name a profile",
-                      "settings.ca_file", SIZE_MAX);
+        return refuse(fault, "settings.ca_file",
+                      "a request names no files of the workers: name a profile");
     }
     if (settings_plan(settings, &plan, &field, &why) != ERR_OK) {
         (void)snprintf(fault->field, sizeof fault->field, "settings.%s", field);
@@ -161,25 +109,25 @@ static bool good_request(const struct broker *broker, const PB(NotificationReque
                          int64_t now_ms, struct wire_fault *fault)
 {
     if (request->message == NULL) {
-        return refuse(fault, "required", "message", SIZE_MAX);
+        return refuse(fault, "message", "required");
     }
     if ((request->profile[0] == '\0') == (request->settings == NULL)) {
-        return refuse(fault, "either a profile or settings, not both", "profile", SIZE_MAX);
+        return refuse(fault, "profile", "either a profile or settings, not both");
     }
     if (request->profile[0] != '\0' &&
         profiles_find(broker->profiles, request->profile) == NULL) {
-        return refuse(fault, "no such profile", "profile", SIZE_MAX);
+        return refuse(fault, "profile", "no such profile");
     }
     if (request->settings != NULL && !good_settings(request->settings, fault)) {
         return false;
     }
     if (request->expire_at_ms != 0 && request->expire_at_ms <= now_ms) {
-        return refuse(fault, "lies in the past", "expire_at_ms", SIZE_MAX);
+        return refuse(fault, "expire_at_ms", "lies in the past");
     }
     if (request->expire_at_ms != 0 && request->not_before_ms >= request->expire_at_ms) {
-        return refuse(fault, "must be before expire_at_ms", "not_before_ms", SIZE_MAX);
+        return refuse(fault, "not_before_ms", "must be before expire_at_ms");
     }
-    return good_message(request->message, fault);
+    return message_rule_check(request->message, fault) == ERR_OK;
 }
 
 /* ---- accepting ---- */
@@ -220,6 +168,7 @@ static void accepted(void *arg, struct ledger_op *op)
 {
     struct submission *submission = arg;
     struct request *request = submission->request;
+    submission->broker->accepting_bytes -= wire_blob_len(request->body);
     answer(submission, op);
     if (op->store.result == STORE_DONE) {
         request->pk = op->store.accept.row.pk;
@@ -305,6 +254,7 @@ static void accept(struct broker *broker, const PB(NotificationRequest) *parsed,
     fill_row(&op->store.accept.row, request);
     op->store.accept.body = wire_blob_data(request->body);
     op->store.accept.body_len = wire_blob_len(request->body);
+    broker->accepting_bytes += op->store.accept.body_len;
     digest_sha256(op->store.accept.body, op->store.accept.body_len, op->store.accept.digest);
     op->store.accept.results = request->results;
     op->store.accept.results_len = request->results_len;
@@ -332,7 +282,8 @@ static void submit(struct broker *broker, struct wire_in *in)
         busy(broker, &in->peer, parsed->id, "the broker is going down");
     } else if (!ledger_healthy(broker->ledger, &why)) {
         busy(broker, &in->peer, parsed->id, why);
-    } else if (ledger_depth(broker->ledger) > MAX_DEPTH_OPS) {
+    } else if (ledger_depth(broker->ledger) > MAX_DEPTH_OPS ||
+               broker->accepting_bytes > MAX_WAITING_BYTES) {
         busy(broker, &in->peer, parsed->id, "too many requests wait for the disk");
     } else {
         accept(broker, parsed, in, now_ms);

@@ -308,11 +308,13 @@ static void return_to_lane(struct broker *broker, struct request *request, const
     schedule_returned(&broker->schedule, request);
 }
 
-static void lose(struct broker *broker, struct request *request, const char *reason)
+/* One of a worker's leases. */
+static void lose(struct broker *broker, struct worker *worker, struct request *request,
+                 const char *reason)
 {
     if (request->settling) { /* its result is known; only nobody hears the acknowledgement */
-        TAILQ_REMOVE(&request->worker->leased, request, link);
-        request->worker->leased_count--;
+        TAILQ_REMOVE(&worker->leased, request, link);
+        worker->leased_count--;
         request->worker = NULL;
     } else if (request->state == STATE_LEASED) {
         return_to_lane(broker, request, reason);
@@ -327,7 +329,7 @@ void lease_lost_worker(struct broker *broker, struct worker *worker, const char 
              worker->leased_count);
     struct request *request = NULL;
     while ((request = TAILQ_FIRST(&worker->leased)) != NULL) {
-        lose(broker, request, reason);
+        lose(broker, worker, request, reason);
     }
     roster_remove(&broker->roster, &worker);
 }
@@ -370,7 +372,7 @@ static void check_deadlines(struct broker *broker, struct worker *worker, int64_
          request = next) {
         next = TAILQ_NEXT(request, link);
         if (!request->settling && request->lease_deadline_ms <= now_ms) {
-            lose(broker, request, "the lease ran out");
+            lose(broker, worker, request, "the lease ran out");
         }
     }
 }

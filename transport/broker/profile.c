@@ -22,8 +22,7 @@ struct profiles {
 };
 
 #define AT(field) offsetof(struct profile, settings.field)
-#define SECOND 1000
-#define HOUR (3600 * SECOND)
+#define HOUR UINT64_C(3600000) /* ms */
 
 static const struct conf_name method_names[] = {
     {"cdo", PB_METHOD(CDO)}, {"mapi", PB_METHOD(MAPI)}, {NULL, 0}};
@@ -54,27 +53,53 @@ static const struct conf_name policy_names[] = {{"hold", PB_POLICY(HOLD)},
 #define TEXT_ROW(field, words)                                                                 \
     {                                                                                          \
         .key = #field, .kind = CONF_TEXT, .offset = AT(field), .default_text = "",             \
-        .max = 1024, .doc = words                                                              \
+        .max = 1024, .doc = (words)                                                            \
     }
 #define BOOL_ROW(field, words)                                                                 \
     {                                                                                          \
         .key = #field, .kind = CONF_BOOL, .offset = AT(field), .default_text = "false",        \
-        .wide = true, .doc = words                                                             \
+        .wide = true, .doc = (words)                                                           \
     }
 #define ENUM_ROW(field, table, words)                                                          \
     {                                                                                          \
-        .key = #field, .kind = CONF_ENUM, .offset = AT(field), .names = table, .doc = words    \
+        .key = #field, .kind = CONF_ENUM, .offset = AT(field), .names = (table),               \
+        .doc = (words)                                                                         \
     }
 #define LIMIT_ROW(field, words)                                                                \
     {                                                                                          \
         .key = #field, .kind = CONF_UINT, .offset = AT(field), .min = 1, .max = 1000000,       \
-        .doc = words                                                                           \
+        .doc = (words)                                                                         \
     }
 #define TIME_ROW(name, field, words)                                                           \
     {                                                                                          \
-        .key = name, .kind = CONF_DURATION, .offset = AT(field), .min = 100, .max = HOUR,      \
-        .doc = words                                                                           \
+        .key = (name), .kind = CONF_DURATION, .offset = AT(field), .min = 100, .max = HOUR,    \
+        .doc = (words)                                                                         \
     }
+
+/* Field of MailingSettings -> key: a time's key has no unit in its name. */
+static const char *key_of(const char *field)
+{
+    for (const struct conf_row *row = profile_rows; row->key != NULL; row++) {
+        size_t len = strlen(row->key);
+        if (strncmp(row->key, field, len) == 0 &&
+            (field[len] == '\0' || strcmp(field + len, "_ms") == 0)) {
+            return row->key;
+        }
+    }
+    return "";
+}
+
+/* Everything that one row alone cannot tell. */
+static enum err check_profile(void *target, const char **field, struct err_text *why)
+{
+    struct profile *profile = target;
+    const char *name = "";
+    enum err err = settings_plan(&profile->settings, &profile->plan, &name, why);
+    if (err != ERR_OK) {
+        *field = key_of(name);
+    }
+    return err;
+}
 
 const struct conf_row profile_rows[] = {
     ENUM_ROW(method, method_names, "cdo (SMTP or pickup folder) or mapi (mail client)"),
@@ -113,7 +138,7 @@ const struct conf_row profile_rows[] = {
     ENUM_ROW(unknown_policy, policy_names, "hold, resend_marked or assume_sent"),
     TEXT_ROW(failover_profile,
              "profile to use when this one certainly did not accept the mail"),
-    {.key = NULL},
+    {.key = NULL, .whole = check_profile},
 };
 
 static void profile_free(struct profile *profile)
@@ -191,24 +216,14 @@ static void set_version(struct profile *profile)
     profile->wire.version = version | 1; /* never 0, which means "none" */
 }
 
-/* Everything that one row alone cannot tell. */
-static enum err finish(struct profiles *profiles, const char *path, struct buf *errors)
+/* All profiles were read and have their plans. */
+static void finish(struct profiles *profiles)
 {
-    enum err result = ERR_OK;
     for (size_t i = 0; i < profiles->count; i++) {
         struct profile *profile = profiles->items[i];
-        const char *field = "";
-        struct err_text why;
-        if (settings_plan(&profile->settings, &profile->plan, &field, &why) != ERR_OK) {
-            buf_add_format(errors, "%s: profiles.%s.%s: %s\n", path, profile->wire.name, field,
-                           why.text);
-            result = ERR_CONFIG;
-            continue;
-        }
         set_version(profile);
         (void)map_put_text(&profiles->by_name, profile->wire.name, profile);
     }
-    return result;
 }
 
 enum err profiles_read(const char *path, struct profiles **out, struct buf *errors)
@@ -217,14 +232,12 @@ enum err profiles_read(const char *path, struct profiles **out, struct buf *erro
     enum err err = ERR_OK;
     if (path != NULL && path[0] != '\0') {
         err = conf_read(path, file_rows, profiles, errors);
-        if (finish(profiles, path, errors) != ERR_OK) {
-            err = ERR_CONFIG;
-        }
     }
     if (err != ERR_OK) {
         profiles_free(&profiles);
         return ERR_CONFIG;
     }
+    finish(profiles);
     profiles_free(out);
     *out = profiles;
     return ERR_OK;

@@ -179,6 +179,16 @@ static PB(Part) **pointers(const struct part_list *list)
     return out;
 }
 
+/* What is not heard is asked again. */
+static void send_or_drop(const struct worker *worker, struct bus *work, enum wire_verb verb,
+                         const ProtobufCMessage *body)
+{
+    if (bus_send(work, &worker->peer, verb, body, NULL) != ERR_OK) {
+        log_debug("send", "verb=%s worker=%s result=dropped", wire_verb_name(verb),
+                  worker->name);
+    }
+}
+
 static void send_lists(struct worker *worker, struct bus *work)
 {
     if (worker->granted.count + worker->denied.count > 0) {
@@ -187,9 +197,7 @@ static void send_lists(struct worker *worker, struct bus *work)
         permit.n_granted = worker->granted.count;
         permit.denied = pointers(&worker->denied);
         permit.n_denied = worker->denied.count;
-        if (bus_send(work, &worker->peer, WIRE_PERMIT, &permit.base, NULL) != ERR_OK) {
-            log_debug("send", "verb=PERMIT worker=%s result=dropped", worker->name);
-        }
+        send_or_drop(worker, work, WIRE_PERMIT, &permit.base);
         free(permit.granted);
         free(permit.denied);
     }
@@ -197,9 +205,7 @@ static void send_lists(struct worker *worker, struct bus *work)
         PB(ResultOk) ok = PB_INIT(RESULT_OK);
         ok.parts = pointers(&worker->settled);
         ok.n_parts = worker->settled.count;
-        if (bus_send(work, &worker->peer, WIRE_RESULT_OK, &ok.base, NULL) != ERR_OK) {
-            log_debug("send", "verb=RESULT_OK worker=%s result=dropped", worker->name);
-        }
+        send_or_drop(worker, work, WIRE_RESULT_OK, &ok.base);
         free(ok.parts);
     }
     worker->granted.count = 0;

@@ -88,14 +88,15 @@ static void settled(void *arg, struct ledger_op *op)
 
 /* ---- from outcomes to a state ---- */
 
-static void log_delivery(const struct request *request, const PB(JobResult) *result)
+static void log_delivery(struct broker *broker, const struct request *request,
+                         const PB(JobResult) *result)
 {
     for (size_t i = 0; i < result->n_results && log_enabled(LOG_LEVEL_INFO); i++) {
         const PB(RecipientResult) *one = result->results[i];
         const ProtobufCEnumValue *outcome =
             protobuf_c_enum_descriptor_get_value(PB_DESCRIPTOR(outcome), (int)one->outcome);
         char quoted[LOG_QUOTE_BYTES];
-        log_info("delivery",
+        log_add(&broker->deliveries, LOG_LEVEL_INFO, "delivery",
                  "request=%s to-domain=%s server=%s attempt=%u code=%u enhanced=%s delay_ms=%u "
                  "outcome=%s text=%s",
                  request->id,
@@ -331,7 +332,7 @@ static void take_result(struct broker *broker, struct request *request, PB(JobRe
         request->attempt++;
         request->attempt_counted = true;
     }
-    log_delivery(request, result);
+    log_delivery(broker, request, result);
     struct request_change change = {.result = result, .number = result->part};
     request->last_part_seen = request->last_part_seen || !result->more;
     if (!request->last_part_seen || any_permitted(&merge, request->recipients)) {

@@ -27,8 +27,8 @@
 #include <unistd.h>
 
 enum {
-    WAL_IDLE_PAGES = 512, /* 4 MB: less is not worth the two syncs */
-    WAL_MANY_PAGES = 4096 /* 32 MB: SQLite's index of the log slows down with its length */
+    WAL_IDLE_PAGES = 1024, /* 4 MB: less is not worth the two syncs */
+    WAL_MANY_PAGES = 16384 /* 64 MB: a page that is not cached is looked for in four tables */
 };
 
 typedef int op_fn(struct sqlite_store *store, struct store_op *op);
@@ -67,6 +67,7 @@ static enum err take_lock(struct sqlite_store *store, struct err_text *why)
 static void free_store(struct sqlite_store *store)
 {
     sqlite_db_disconnect(store);
+    sqlite_log_unregister(&store->log);
     if (store->lock_fd >= 0) {
         (void)close(store->lock_fd);
     }
@@ -85,6 +86,9 @@ static enum err open_store(struct sqlite_store *store, struct err_text *why)
     err = take_lock(store, why);
     if (err != ERR_OK) {
         return err;
+    }
+    if (sqlite_log_register(&store->log) != SQLITE_OK) {
+        return err_set(why, ERR_STORAGE, "SQLite has no file system to stand on");
     }
     err = sqlite_db_connect(store, why);
     if (err != ERR_OK) {
@@ -109,6 +113,9 @@ static enum err open_store(struct sqlite_store *store, struct err_text *why)
 static enum err engine_open(const struct store_options *options, struct store **out,
                             struct err_text *why)
 {
+    /* Nobody asks SQLite how much memory it uses, and counting it takes a mutex for each
+     * allocation. Refused once SQLite has started: then it counts. */
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     struct sqlite_store *store = mem_zero(1, sizeof *store);
     store->base.engine = &store_sqlite;
     store->lock_fd = -1;

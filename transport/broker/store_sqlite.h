@@ -73,8 +73,15 @@ struct sqlite_head {
 
 enum { SQLITE_HEADS = 16384 }; /* a power of two; 640 KB */
 
+/* The VFS of one store (store_sqlite_log.c). */
+struct sqlite_log {
+    sqlite3_vfs vfs;
+    char name[32];
+};
+
 struct sqlite_store {
     struct store base;
+    struct sqlite_log log;
     char *folder;
     char *path;
     int lock_fd;
@@ -87,6 +94,7 @@ struct sqlite_store {
     struct sqlite_tally before; /* as of the begin of the batch */
     bool wrote;                 /* in this batch */
     bool in_doubt; /* a commit failed and nobody has looked yet whether it happened */
+    uint64_t sweep_pk; /* how far the sweep walked; 0 = it starts anew */
     int wal_pages; /* in the log and not yet known to be in the file */
     struct sqlite_duplicate *duplicates;
     size_t duplicate_count;
@@ -94,6 +102,15 @@ struct sqlite_store {
      * first. As in the transaction; forgotten as a whole when one is rolled back. */
     struct sqlite_head heads[SQLITE_HEADS];
 };
+
+/* ---- store_sqlite_log.c: few large writes into the log ---- */
+
+/* Make the VFS known to SQLite under log->name; it stands before the default one of now.
+ * SQLITE_OK or SQLite's error. The struct must stay where it is until it is unregistered. */
+int sqlite_log_register(struct sqlite_log *log) NODISCARD;
+
+/* Take it back, when no connection uses it any more; accepts one never registered. */
+void sqlite_log_unregister(struct sqlite_log *log);
 
 /* ---- store_sqlite_db.c: the connection ---- */
 

@@ -7,8 +7,8 @@
  *
  * Shape of the data: rows that change often (request) apart from bytes that never change
  * (body) and from what is only appended (history). `phase` stands beside `state` so that the
- * two partial indexes are touched when a request is accepted, put off or finished, and not
- * by leases and permits. */
+ * partial index is touched when a request is accepted, put off or finished, and not by leases
+ * and permits. There is no index for the sweep: it walks the rows (store_sqlite_write.c). */
 #include "store_sqlite.h"
 
 #include "mem.h"
@@ -21,7 +21,7 @@
 
 static const char modes[] =
     "pragma locking_mode = exclusive;"
-    "pragma page_size = 8192;"
+    "pragma page_size = 4096;"
     "pragma journal_mode = wal;"
     /* NORMAL would not sync the log at each commit. */
     "pragma synchronous = full;"
@@ -54,7 +54,6 @@ static const char schema[] =
     "  worker text not null, reason text not null, results blob) strict;"
     "create index request_due on request (profile, producer, priority, visible_at)"
     "  where phase = 1;"
-    "create index request_final on request (changed_at) where phase = 0;"
     /* id first: people ask for an id without its producer. */
     "create table key (id text not null, producer text not null, pk integer not null,"
     "  digest blob not null, primary key (id, producer)) strict, without rowid;"
@@ -106,9 +105,8 @@ static const char *const texts[SQL_COUNT] = {
     [SQL_REQUEST_DROP] = "delete from request where pk = ?",
     [SQL_REQUEST_LIVE] = "select " ROW " from request not indexed where state in (2, 3)",
     [SQL_REQUEST_LIST] = "select " ROW " from request where pk > ? order by pk limit ?",
-    [SQL_REQUEST_OLD] = "select pk, state, last_event, id, producer from request"
-                        " indexed by request_final where phase = 0 and changed_at < ?"
-                        " order by changed_at, pk limit ?",
+    [SQL_REQUEST_OLD] = "select pk, state, last_event, phase, changed_at, accepted_at, id,"
+                        " producer from request where pk > ? order by pk limit ?",
     /* Two walks, since SQLite 3.40 does not seek by (visible_at, pk) > (?, ?) but walks over
      * all rows of that time, which may be many. */
     [SQL_DUE_SAME] = "select " ROW " from request indexed by request_due where phase = 1"
@@ -341,7 +339,7 @@ enum err sqlite_db_connect(struct sqlite_store *store, struct err_text *why)
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
                 SQLITE_OPEN_EXRESCODE;
     enum err err = ERR_OK;
-    if (sqlite3_open_v2(store->path, &store->db, flags, NULL) != SQLITE_OK) {
+    if (sqlite3_open_v2(store->path, &store->db, flags, store->log.name) != SQLITE_OK) {
         err = sqlite_db_error(store->db, ERR_STORAGE, store->path, why);
         goto out;
     }

@@ -350,30 +350,57 @@ struct old_row {
     char producer[STORE_PRODUCER_BYTES];
 };
 
-/* Collected before anything is dropped: a walk over an index must not change it. */
-static int find_old(struct sqlite_store *store, const struct store_op *op,
-                    struct old_row **rows, size_t *count)
+/* May the row under the statement go? */
+static bool is_old(sqlite3_stmt *statement, int64_t before_ms)
+{
+    return sqlite3_column_int(statement, 3) == STORE_PHASE_FINAL &&
+           sqlite3_column_int64(statement, 4) < before_ms;
+}
+
+static void read_old(sqlite3_stmt *statement, struct old_row *row)
+{
+    row->pk = (uint64_t)sqlite3_column_int64(statement, 0);
+    row->state = (enum state)sqlite3_column_int(statement, 1);
+    row->last_event = (uint64_t)sqlite3_column_int64(statement, 2);
+    sqlite_db_read_text(statement, 6, row->id, sizeof row->id);
+    sqlite_db_read_text(statement, 7, row->producer, sizeof row->producer);
+}
+
+/* Walk on from where the last call stopped, over a bounded number of rows, and collect what may
+ * go before anything is dropped. Rows stand in the order of their acceptance, and none became
+ * final before it was accepted: so the walk ends at the first that is too young, and seldom
+ * sees a row in vain. That saves each message an index that only the sweep would use. */
+static int find_old(struct sqlite_store *store, struct store_op *op, struct old_row **rows,
+                    size_t *count)
 {
     sqlite3_stmt *statement = sqlite_db_statement(store, SQL_REQUEST_OLD);
-    const int64_t values[2] = {op->sweep.before_ms,
-                               op->sweep.limit > INT_MAX ? INT_MAX : (int64_t)op->sweep.limit};
+    const int64_t values[2] = {(int64_t)store->sweep_pk, STORE_LIST_LOOK_ROWS};
     sqlite_db_bind_ints(statement, 1, values, 2);
     size_t room = 0;
-    int rc = sqlite3_step(statement);
-    for (; rc == SQLITE_ROW; rc = sqlite3_step(statement)) {
-        if (*count == room) {
-            room = room > 0 ? room * 2 : 64;
-            *rows = mem_resize(*rows, room, sizeof **rows);
+    size_t looked = 0;
+    int rc = SQLITE_ROW;
+    op->sweep.more = true;
+    while (*count < op->sweep.limit && looked < STORE_LIST_LOOK_ROWS) {
+        rc = sqlite3_step(statement);
+        if (rc != SQLITE_ROW || sqlite3_column_int64(statement, 5) >= op->sweep.before_ms) {
+            op->sweep.more = false;
+            break;
         }
-        struct old_row *row = &(*rows)[(*count)++];
-        row->pk = (uint64_t)sqlite3_column_int64(statement, 0);
-        row->state = (enum state)sqlite3_column_int(statement, 1);
-        row->last_event = (uint64_t)sqlite3_column_int64(statement, 2);
-        sqlite_db_read_text(statement, 3, row->id, sizeof row->id);
-        sqlite_db_read_text(statement, 4, row->producer, sizeof row->producer);
+        looked++;
+        store->sweep_pk = (uint64_t)sqlite3_column_int64(statement, 0);
+        if (is_old(statement, op->sweep.before_ms)) {
+            if (*count == room) {
+                room = room > 0 ? room * 2 : 64;
+                *rows = mem_resize(*rows, room, sizeof **rows);
+            }
+            read_old(statement, &(*rows)[(*count)++]);
+        }
+    }
+    if (!op->sweep.more) {
+        store->sweep_pk = 0;
     }
     (void)sqlite3_reset(statement);
-    return rc == SQLITE_DONE ? SQLITE_OK : rc;
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
 static int drop_history(struct sqlite_store *store, uint64_t number)

@@ -1,0 +1,138 @@
+/* Profiles: what a file gives, and every error with its place, the ones of several fields too. */
+#include "profile.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+enum { TEXT_BYTES = 4096 };
+
+/* Read a text as a file; in errors its name is "f". */
+static enum err read_text(const char *text, struct profiles **out, char errors[TEXT_BYTES])
+{
+    char path[] = "/tmp/tpn-profiles-XXXXXX";
+    int fd = mkstemp(path);
+    struct buf raw;
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    (void)close(fd);
+    buf_init(&raw, TEXT_BYTES);
+    enum err err = profiles_read(path, out, &raw);
+    (void)unlink(path);
+    size_t used = 0;
+    for (const char *at = buf_text(&raw); *at != '\0' && used + 1 < TEXT_BYTES;) {
+        bool name = strncmp(at, path, strlen(path)) == 0;
+        errors[used++] = name ? 'f' : *at;
+        at += name ? strlen(path) : 1;
+    }
+    errors[used] = '\0';
+    buf_fini(&raw);
+    return err;
+}
+
+static const struct {
+    const char *name;
+    const char *text;
+    const char *wanted[4]; /* the start of each line of errors */
+} rows[] = {
+    {"port 465 without TLS",
+     "profiles:\n  a:\n    smtp_server: m.test\n    smtp_port: 465\n",
+     {"f:4:16: profiles.a.smtp_port: "}},
+    {"login without a name",
+     "profiles:\n  a:\n    smtp_server: m.test\n    use_tls: yes\n    authentication: basic\n",
+     {"f:2:3: profiles.a.user_name: "}},
+    {"clear password",
+     "profiles: {a: {smtp_server: m.test, use_tls: yes, authentication: basic, user_name: u,\n"
+     "  password: secret}}\n",
+     {"f:2:13: profiles.a.password: "}},
+    {"an empty profile", "profiles:\n  empty:\n", {"f:2:3: profiles.empty.smtp_server: "}},
+    {"an empty mapping", "profiles: {e: {}}\n", {"f:1:12: profiles.e.smtp_server: "}},
+    {"two wrong of three, one line each",
+     "profiles:\n"
+     "  a:\n    smtp_server: /srv\n"
+     "  b: {smtp_server: m.test}\n"
+     "  c: {smtp_server: m.test, smtp_port: 465}\n",
+     {"f:3:18: profiles.a.smtp_server: ", "f:5:39: profiles.c.smtp_port: "}},
+    {"errors of one key come before those of several",
+     "profiles:\n  a: {smtp_server: m.test, smtp_port: 465, idle_timeout: x}\n  b:\n",
+     {"f:2:58: profiles.a.idle_timeout: ", "f:3:3: profiles.b.smtp_server: "}},
+};
+
+static void every_error_has_its_place(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        char errors[TEXT_BYTES];
+        struct profiles *profiles = NULL;
+        enum err err = read_text(rows[i].text, &profiles, errors);
+        const char *at = errors;
+        bool good = err == ERR_CONFIG && profiles == NULL;
+        for (size_t line = 0; good && rows[i].wanted[line] != NULL; line++) {
+            good = strncmp(at, rows[i].wanted[line], strlen(rows[i].wanted[line])) == 0;
+            at += strcspn(at, "\n");
+            at += *at == '\n';
+        }
+        if (!good || *at != '\0') {
+            fail_msg("%s: got %s\n%s", rows[i].name, err_name(err), errors);
+        }
+    }
+}
+
+/* The same settings have the same version, also after a new start; others have another. */
+static void a_version_is_made_of_the_contents(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "profiles: {a: {smtp_server: m.test}, b: {smtp_server: m.test, smtp_port: 26}}\n",
+        "profiles:\n  b:\n    smtp_port: 26\n    smtp_server: m.test\n"
+        "  a: {smtp_server: x.test}\n",
+    };
+    uint64_t versions[2][2];
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        char errors[TEXT_BYTES];
+        struct profiles *profiles = NULL;
+        assert_int_equal(read_text(texts[i], &profiles, errors), ERR_OK);
+        assert_int_equal(profiles_count(profiles), 2);
+        assert_null(profiles_find(profiles, "c"));
+        const struct profile *a = profiles_find(profiles, "a");
+        const struct profile *b = profiles_find(profiles, "b");
+        assert_int_equal(b->plan.port, 26);
+        assert_ptr_equal(profiles_version(profiles, a->wire.version), a);
+        versions[i][0] = a->wire.version;
+        versions[i][1] = b->wire.version;
+        profiles_free(&profiles);
+    }
+    assert_true(versions[0][0] != versions[1][0]);
+    assert_true(versions[0][1] == versions[1][1]);
+}
+
+static void a_refused_file_leaves_the_old_ones(void **state)
+{
+    (void)state;
+    char errors[TEXT_BYTES];
+    struct profiles *profiles = NULL;
+    assert_int_equal(read_text("profiles: {a: {smtp_server: m.test}}\n", &profiles, errors),
+                     ERR_OK);
+    assert_int_equal(read_text("profiles: {b: {}}\n", &profiles, errors), ERR_CONFIG);
+    assert_non_null(profiles_find(profiles, "a"));
+    profiles_free(&profiles);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_error_has_its_place),
+        cmocka_unit_test(a_version_is_made_of_the_contents),
+        cmocka_unit_test(a_refused_file_leaves_the_old_ones),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,199 @@
+/* A VFS in front of the system's that gathers what SQLite writes into its log.
+ *
+ * SQLite writes a frame of the log in two calls, header and page; a commit of many pages is many
+ * small writes. Here they are put together in memory and written in large ones: at the latest
+ * when SQLite syncs, reads, truncates or closes the log. Only the log is touched; the database
+ * file is opened by the system's VFS itself.
+ *
+ * Why that is safe: SQLite counts on nothing in the log before its sync has returned
+ * (sqlite.org/atomiccommit.html, section 3), and at synchronous=FULL each commit syncs. A write
+ * that fails late fails that sync, so the commit; what was gathered is dropped then, for SQLite
+ * rolls back and writes those places anew. */
+#include "store_sqlite.h"
+
+#include "mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* 31 frames: SQLite's unix VFS writes at most 131071 bytes in a call, and takes a multiple of
+ * 131072 for a full disk (os_unix.c, seekAndWriteFd). */
+enum { GATHER_BYTES = 31 * (4096 + 24) };
+
+struct log_file {
+    sqlite3_file base;
+    sqlite3_file *real;
+    uint8_t *bytes; /* GATHER_BYTES: used of them belong at `at` */
+    size_t used;
+    sqlite3_int64 at;
+};
+
+static struct log_file *log_of(sqlite3_file *file)
+{
+    return (struct log_file *)file;
+}
+
+static int write_out(struct log_file *log)
+{
+    if (log->used == 0) {
+        return SQLITE_OK;
+    }
+    int len = (int)log->used;
+    log->used = 0;
+    return log->real->pMethods->xWrite(log->real, log->bytes, len, log->at);
+}
+
+static int log_close(sqlite3_file *file)
+{
+    struct log_file *log = log_of(file);
+    int rc = write_out(log);
+    int closed = log->real->pMethods->xClose(log->real);
+    free(log->bytes);
+    log->bytes = NULL;
+    return rc != SQLITE_OK ? rc : closed;
+}
+
+static int log_read(sqlite3_file *file, void *out, int len, sqlite3_int64 at)
+{
+    struct log_file *log = log_of(file);
+    int rc = write_out(log);
+    return rc != SQLITE_OK ? rc : log->real->pMethods->xRead(log->real, out, len, at);
+}
+
+static int log_write(sqlite3_file *file, const void *data, int len, sqlite3_int64 at)
+{
+    struct log_file *log = log_of(file);
+    size_t size = (size_t)len;
+    if (at != log->at + (sqlite3_int64)log->used || log->used + size > GATHER_BYTES) {
+        int rc = write_out(log);
+        if (rc != SQLITE_OK) {
+            return rc;
+        }
+        log->at = at;
+    }
+    if (size > GATHER_BYTES) {
+        return log->real->pMethods->xWrite(log->real, data, len, at);
+    }
+    memcpy(log->bytes + log->used, data, size);
+    log->used += size;
+    return SQLITE_OK;
+}
+
+static int log_truncate(sqlite3_file *file, sqlite3_int64 size)
+{
+    struct log_file *log = log_of(file);
+    int rc = write_out(log);
+    return rc != SQLITE_OK ? rc : log->real->pMethods->xTruncate(log->real, size);
+}
+
+static int log_sync(sqlite3_file *file, int flags)
+{
+    struct log_file *log = log_of(file);
+    int rc = write_out(log);
+    return rc != SQLITE_OK ? rc : log->real->pMethods->xSync(log->real, flags);
+}
+
+static int log_size(sqlite3_file *file, sqlite3_int64 *size)
+{
+    struct log_file *log = log_of(file);
+    int rc = write_out(log);
+    return rc != SQLITE_OK ? rc : log->real->pMethods->xFileSize(log->real, size);
+}
+
+/* Nobody locks the log itself; the rest is the system's answer. */
+static int log_lock(sqlite3_file *file, int level)
+{
+    struct log_file *log = log_of(file);
+    return log->real->pMethods->xLock(log->real, level);
+}
+
+static int log_unlock(sqlite3_file *file, int level)
+{
+    struct log_file *log = log_of(file);
+    return log->real->pMethods->xUnlock(log->real, level);
+}
+
+static int log_check_lock(sqlite3_file *file, int *out)
+{
+    struct log_file *log = log_of(file);
+    return log->real->pMethods->xCheckReservedLock(log->real, out);
+}
+
+static int log_control(sqlite3_file *file, int op, void *arg)
+{
+    struct log_file *log = log_of(file);
+    return log->real->pMethods->xFileControl(log->real, op, arg);
+}
+
+static int log_sector(sqlite3_file *file)
+{
+    struct log_file *log = log_of(file);
+    return log->real->pMethods->xSectorSize(log->real);
+}
+
+static int log_traits(sqlite3_file *file)
+{
+    struct log_file *log = log_of(file);
+    return log->real->pMethods->xDeviceCharacteristics(log->real);
+}
+
+/* Version 1: no shared memory and no mapping of the log. */
+static const sqlite3_io_methods log_methods = {
+    .iVersion = 1,
+    .xClose = log_close,
+    .xRead = log_read,
+    .xWrite = log_write,
+    .xTruncate = log_truncate,
+    .xSync = log_sync,
+    .xFileSize = log_size,
+    .xLock = log_lock,
+    .xUnlock = log_unlock,
+    .xCheckReservedLock = log_check_lock,
+    .xFileControl = log_control,
+    .xSectorSize = log_sector,
+    .xDeviceCharacteristics = log_traits,
+};
+
+static int open_file(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags,
+                     int *out_flags)
+{
+    sqlite3_vfs *real = vfs->pAppData;
+    if ((flags & (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_DB)) == 0) {
+        return real->xOpen(real, name, file, flags, out_flags);
+    }
+    struct log_file *log = log_of(file);
+    *log = (struct log_file){.real = (sqlite3_file *)(log + 1)};
+    int rc = real->xOpen(real, name, log->real, flags, out_flags);
+    if (rc == SQLITE_OK) {
+        log->bytes = mem_zero(1, GATHER_BYTES);
+        log->base.pMethods = &log_methods;
+    } else if (log->real->pMethods != NULL) {
+        (void)log->real->pMethods->xClose(log->real); /* sqlite3_io_methods: even then */
+    }
+    return rc;
+}
+
+int sqlite_log_register(struct sqlite_log *log)
+{
+    sqlite3_vfs *real = sqlite3_vfs_find(NULL);
+    if (real == NULL) {
+        return SQLITE_ERROR;
+    }
+    (void)snprintf(log->name, sizeof log->name, "tpn-%p", (void *)log);
+    log->vfs = *real;
+    log->vfs.zName = log->name;
+    log->vfs.szOsFile += (int)sizeof(struct log_file);
+    log->vfs.xOpen = open_file;
+    log->vfs.pAppData = real;
+    log->vfs.pNext = NULL;
+    return sqlite3_vfs_register(&log->vfs, 0);
+}
+
+void sqlite_log_unregister(struct sqlite_log *log)
+{
+    if (log->vfs.zName != NULL) {
+        (void)sqlite3_vfs_unregister(&log->vfs);
+        log->vfs.zName = NULL;
+    }
+}
