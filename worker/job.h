@@ -56,6 +56,7 @@ void job_permit(struct job *job, uint32_t part, enum deliver_permit permit);
  * answer was lost with a connection or a broker. */
 void job_ask_again(struct job *job, int64_t asked_before_ms);
 
+/* The number that the broker leased it under. */
 uint64_t job_lease(const struct job *job);
 
 #endif

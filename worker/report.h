@@ -23,7 +23,9 @@ struct reports {
     struct diary *diary; /* borrowed; may be null */
 };
 
+/* Empty. diary: may be null; borrowed for the reports' life. */
 void reports_init(struct reports *reports, struct diary *diary);
+/* Free all, acknowledged or not. */
 void reports_fini(struct reports *reports);
 
 /* Keep one result; it is packed here.

@@ -40,6 +40,8 @@ struct worker {
     uint64_t beat;
 };
 
+/* Open the back ends and connect. On an error nothing stays open.
+ * ERR_CONFIG: endpoint or back end cannot be used; ERR_IO. */
 enum err worker_start(struct worker *worker, const struct worker_conf *conf, struct loop *loop,
                       struct err_text *why) NODISCARD;
 

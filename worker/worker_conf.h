@@ -24,6 +24,7 @@ struct worker_conf {
 /* Defaults, then the file when path is not null. ERR_CONFIG with a line for each error in errors. */
 enum err worker_conf_read(const char *path, struct worker_conf *conf,
                           struct buf *errors) NODISCARD;
+/* Free the texts. */
 void worker_conf_free(struct worker_conf *conf);
 
 /* The rows, for the tests that hold samples and manual against them. */

@@ -6,7 +6,8 @@
  * each with its event: so a message is one accept and three moves, in four commits. Engine and
  * thread are one here: what the figures leave out is the hand-over between threads.
  *
- * usage: store_bench [folder, default /tmp] [messages, default 10000 a round] [N …, default 10 30 60] */
+ * usage: store_bench [folder, default /tmp] [messages a round, default 10000]
+ *                    [N …, default 10 30 60] */
 #include "clock.h"
 #include "mem.h"
 #include "path.h"
@@ -203,8 +204,7 @@ static bool measure(struct bench *bench, long batches, size_t size, struct cost 
         .kernel_us = (double)(time_us(&after.ru_stime) - time_us(&before.ru_stime)),
         .wall_us = (double)took_us,
     };
-    if (best->wall_us <= 0 ||
-        cost.user_us + cost.kernel_us < best->user_us + best->kernel_us) {
+    if (best->wall_us <= 0 || cost.user_us + cost.kernel_us < best->user_us + best->kernel_us) {
         *best = cost;
     }
     return true;
@@ -224,8 +224,8 @@ static bool measure_best(struct bench *bench, long messages, size_t size)
     (void)printf("N=%-4zu cpu %6.1f us a message (user %6.1f, kernel %5.1f)"
                  " %5.2f writes %6.1f KB %6.0f commits/s %6.0f messages/s\n",
                  size, (best.user_us + best.kernel_us) / done, best.user_us / done,
-                 best.kernel_us / done, best.writes / done, best.written / done / 1024, (double)batches / best.wall_us * 1e6,
-                 done / best.wall_us * 1e6);
+                 best.kernel_us / done, best.writes / done, best.written / done / 1024,
+                 (double)batches / best.wall_us * 1e6, done / best.wall_us * 1e6);
     (void)fflush(stdout);
     return true;
 }

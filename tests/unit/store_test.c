@@ -582,6 +582,36 @@ static void numbers_of_swept_rows_are_not_given_again(void **state)
     assert_int_equal(put_request(fix, "a"), pk + 1);
 }
 
+/* A sweep looks at a bounded number of rows a call and goes on where it stopped. */
+static void sweep_walks_on_behind_rows_that_stay(void **state)
+{
+    enum { PER_BATCH = 64, BATCHES = 80 }; /* more than one call looks at */
+    struct fixture *fix = *state;
+    for (int batch = 0; batch < BATCHES; batch++) {
+        struct store_op ops[PER_BATCH];
+        for (int i = 0; i < PER_BATCH; i++) {
+            char id[32];
+            (void)snprintf(id, sizeof id, "stays-%d-%d", batch, i);
+            ops[i] = op_accept(id);
+        }
+        assert_int_equal(fixture_call(fix, ops, PER_BATCH), STORE_CALL_DONE);
+    }
+    put_move(fix, put_request(fix, "old"), STATE_ACCEPTED, STATE_CANCELLED);
+    struct store_op sweep = {.kind = STORE_SWEEP, .sweep = {.before_ms = 5000, .limit = 10}};
+    assert_int_equal(fixture_run(fix, &sweep), STORE_DONE);
+    assert_int_equal(sweep.sweep.swept, 0);
+    assert_true(sweep.sweep.more);
+    assert_int_equal(fixture_run(fix, &sweep), STORE_DONE);
+    assert_int_equal(sweep.sweep.swept, 1);
+    assert_false(sweep.sweep.more);
+    assert_int_equal(state_of(fix, "old"), STATE_NONE);
+    /* The next walk starts at the first row again. */
+    put_move(fix, 1, STATE_ACCEPTED, STATE_CANCELLED);
+    assert_int_equal(fixture_run(fix, &sweep), STORE_DONE);
+    assert_int_equal(sweep.sweep.swept, 1);
+    assert_int_equal(state_of(fix, "stays-0-0"), STATE_NONE);
+}
+
 static void second_opener_is_refused(void **state)
 {
     struct fixture *fix = *state;
@@ -766,6 +796,7 @@ static const struct contract_row contract[] = {
 static const struct contract_row on_disk[] = {
     ROW(reopen_keeps_everything_and_raises_the_epoch),
     ROW(numbers_of_swept_rows_are_not_given_again),
+    ROW(sweep_walks_on_behind_rows_that_stay),
     ROW(second_opener_is_refused),
     ROW(wrong_files_are_refused),
     ROW(garbage_is_refused),

@@ -29,9 +29,13 @@ void buf_reset(struct buf *b);
 /* Make room for more bytes behind len. ERR_LIMIT (and failed) when that passes the maximum. */
 enum err buf_reserve(struct buf *b, size_t more);
 
+/* Append len bytes; data may be null when len is 0. */
 void buf_add(struct buf *b, const void *data, size_t len);
+/* Append a text without its NUL. */
 void buf_add_text(struct buf *b, const char *text);
+/* Append one byte. */
 void buf_add_char(struct buf *b, char c);
+/* Append what printf(3) would print. */
 void buf_add_format(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* Drop the first len bytes (at most all). */

@@ -6,6 +6,7 @@
 
 /* Milliseconds or microseconds since an arbitrary start; never goes back. */
 int64_t clock_mono_ms(void);
+/* The same in microseconds. */
 int64_t clock_mono_us(void);
 
 /* Milliseconds since 1970-01-01 UTC; may jump when somebody sets the clock. */

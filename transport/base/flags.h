@@ -42,6 +42,7 @@ struct flag_program {
  * Returns FLAG_GO_ON, or the exit code: FLAG_EXIT_OK after --help and --version, FLAG_EXIT_USAGE after a message. */
 int flag_read(const struct flag_program *program, int argc, char **argv, void *target);
 
+/* Free every text that flag_read put into the target, and null it. */
 void flag_free(const struct flag_program *program, void *target);
 
 #endif

@@ -31,6 +31,7 @@ struct loop_timer {
 
 /* A new loop; loop_free accepts null. Watches still there are freed, their descriptors left open. */
 enum err loop_new(struct loop **out, struct err_text *why) NODISCARD;
+/* Free a loop and null the pointer; accepts null. */
 void loop_free(struct loop **loop);
 
 /* Watch fd for events until loop_unwatch; the loop owns the watch, the caller the descriptor. */
@@ -41,10 +42,13 @@ void loop_rewatch(struct loop_watch *watch, int events);
 /* End a watch and null the pointer; accepts null. Call before the descriptor is closed. */
 void loop_unwatch(struct loop_watch **watch);
 
+/* Make a timer of that loop, not armed. fn is called from the loop, with the timer disarmed. */
 void loop_timer_init(struct loop_timer *timer, struct loop *loop, loop_fn *fn, void *arg);
 /* Fire once, after_ms from now; an armed timer is moved. */
 void loop_timer_arm(struct loop_timer *timer, int64_t after_ms);
+/* It will not fire; fine when it is not armed. */
 void loop_timer_disarm(struct loop_timer *timer);
+/* It will fire. */
 bool loop_timer_armed(const struct loop_timer *timer);
 
 /* Called once a turn after all callbacks, before the loop waits: batches go out here. When it has made more
@@ -56,6 +60,7 @@ void loop_again(struct loop *loop);
 
 /* Run until loop_stop. ERR_IO when epoll fails. */
 enum err loop_run(struct loop *loop, struct err_text *why) NODISCARD;
+/* Let loop_run return after this turn. */
 void loop_stop(struct loop *loop);
 
 /* One turn, waiting at most max_wait_ms (0 = do not wait, -1 = as long as it takes). */

@@ -16,6 +16,7 @@ void *map_put(struct map **map, const void *key, size_t len, void *value);
 /* Remove a key; returns the value it had, or null. */
 void *map_take(struct map **map, const void *key, size_t len);
 
+/* How many keys there are. */
 size_t map_count(const struct map *map);
 
 /* Call fn for each value; fn may take the key it was called with out of the map, no other. */

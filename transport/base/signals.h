@@ -13,6 +13,7 @@ typedef void signals_fn(void *arg, int signal);
 /* Call before any thread starts, so that every thread has the signals blocked. */
 enum err signals_new(struct signals **out, struct loop *loop, signals_fn *fn, void *arg,
                      struct err_text *why) NODISCARD;
+/* Hear signals no more; they stay blocked. */
 void signals_free(struct signals **signals); /* accepts null */
 
 #endif

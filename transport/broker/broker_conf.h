@@ -37,6 +37,7 @@ struct broker_conf {
  * ERR_CONFIG with a line for each error in errors. */
 enum err broker_conf_read(const char *path, struct broker_conf *conf,
                           struct buf *errors) NODISCARD;
+/* Free the texts. */
 void broker_conf_free(struct broker_conf *conf);
 
 /* The rows, for the tests that hold samples and manual against them. */

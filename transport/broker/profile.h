@@ -18,12 +18,14 @@ struct profiles;
 /* Read a file; path null or "" = no profiles at all.
  * ERR_CONFIG: errors gets a line for each error, and *out stays as it was. */
 enum err profiles_read(const char *path, struct profiles **out, struct buf *errors) NODISCARD;
+/* Free all profiles and null the pointer; accepts null. */
 void profiles_free(struct profiles **profiles);
 
 /* By name or by version; null when there is none. Borrowed until profiles_free. */
 const struct profile *profiles_find(const struct profiles *profiles, const char *name);
 const struct profile *profiles_version(const struct profiles *profiles, uint64_t version);
 
+/* How many there are. */
 size_t profiles_count(const struct profiles *profiles);
 
 /* The rows of one profile, for the tests that hold sample and manual against them. */

@@ -18,7 +18,8 @@ static void answered(void *arg, struct ledger_op *op)
     retention->asking = false;
     if (op->store.result == STORE_DONE) {
         retention->forgotten += op->store.sweep.swept;
-        if (op->store.sweep.swept == RETENTION_STEP_ROWS && !retention->stopped) {
+        if ((op->store.sweep.swept == RETENTION_STEP_ROWS || op->store.sweep.more) &&
+            !retention->stopped) {
             ask(retention);
             return;
         }

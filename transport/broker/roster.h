@@ -52,7 +52,9 @@ struct roster {
     size_t count;
 };
 
+/* Empty. */
 void roster_init(struct roster *roster);
+/* Forget all workers; whatever they hold is somebody else's business. */
 void roster_fini(struct roster *roster);
 
 /* The worker behind a routing id; null when it has not said READY. */
@@ -71,6 +73,7 @@ void roster_remove(struct roster *roster, struct worker **worker);
 struct worker *roster_pick(const struct roster *roster, enum settings_route route,
                            const char *folder);
 
+/* Add a lease and a part to a list. */
 void part_list_add(struct part_list *list, uint64_t lease, uint32_t part);
 
 /* Send what was collected for every worker. */

@@ -93,9 +93,9 @@ struct sqlite_store {
     struct sqlite_tally now;
     struct sqlite_tally before; /* as of the begin of the batch */
     bool wrote;                 /* in this batch */
-    bool in_doubt; /* a commit failed and nobody has looked yet whether it happened */
+    bool in_doubt;     /* a commit failed and nobody has looked yet whether it happened */
     uint64_t sweep_pk; /* how far the sweep walked; 0 = it starts anew */
-    int wal_pages; /* in the log and not yet known to be in the file */
+    int wal_pages;     /* in the log and not yet known to be in the file */
     struct sqlite_duplicate *duplicates;
     size_t duplicate_count;
     /* Heads of rows touched of late, at pk % SQLITE_HEADS: a move seldom has to read its row

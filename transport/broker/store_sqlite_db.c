@@ -21,6 +21,7 @@
 
 static const char modes[] =
     "pragma locking_mode = exclusive;"
+    /* At 8192 a body of 4 KB leaves half a page empty. */
     "pragma page_size = 4096;"
     "pragma journal_mode = wal;"
     /* NORMAL would not sync the log at each commit. */
@@ -39,7 +40,8 @@ static const char modes[] =
 static const char schema[] =
     "begin;"
     "create table meta (key text primary key, value integer not null) strict, without rowid;"
-    "insert into meta values ('schema', 1), ('epoch', 0);"
+    /* By chance, so that lease numbers of two stores on one machine are not the same. */
+    "insert into meta values ('schema', 1), ('epoch', abs(random() % 1048576));"
     /* One row: how far the last committed batch came. */
     "create table mark (one integer primary key check (one = 1), batch integer not null,"
     "  last_pk integer not null) strict;"

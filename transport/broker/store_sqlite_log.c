@@ -1,14 +1,15 @@
-/* A VFS in front of the system's that gathers what SQLite writes into its log.
+/* A VFS in front of the system's that gathers what SQLite writes into log and database.
  *
- * SQLite writes a frame of the log in two calls, header and page; a commit of many pages is many
- * small writes. Here they are put together in memory and written in large ones: at the latest
- * when SQLite syncs, reads, truncates or closes the log. Only the log is touched; the database
- * file is opened by the system's VFS itself.
+ * SQLite writes a frame of the log in two calls, header and page; a commit of many pages is
+ * many small writes. Here they are put together in memory and written in large ones: at the
+ * latest when SQLite syncs, reads, truncates or closes the file. The same is done for the
+ * database file, which a checkpoint writes page by page.
  *
- * Why that is safe: SQLite counts on nothing in the log before its sync has returned
- * (sqlite.org/atomiccommit.html, section 3), and at synchronous=FULL each commit syncs. A write
- * that fails late fails that sync, so the commit; what was gathered is dropped then, for SQLite
- * rolls back and writes those places anew. */
+ * Why that is safe: SQLite counts on nothing in the log before its sync has returned, and at
+ * synchronous=FULL each commit syncs (sqlite.org/pragma.html#pragma_synchronous); a checkpoint
+ * syncs the database before the log may be written over. A write that fails late fails that
+ * sync, so the commit. What was gathered is dropped then, for SQLite rolls back and writes
+ * those places anew. */
 #include "store_sqlite.h"
 
 #include "mem.h"
@@ -101,7 +102,7 @@ static int log_size(sqlite3_file *file, sqlite3_int64 *size)
     return rc != SQLITE_OK ? rc : log->real->pMethods->xFileSize(log->real, size);
 }
 
-/* Nobody locks the log itself; the rest is the system's answer. */
+/* The rest is the system's answer. */
 static int log_lock(sqlite3_file *file, int level)
 {
     struct log_file *log = log_of(file);
@@ -138,7 +139,7 @@ static int log_traits(sqlite3_file *file)
     return log->real->pMethods->xDeviceCharacteristics(log->real);
 }
 
-/* Version 1: no shared memory and no mapping of the log. */
+/* Version 1: no shared memory (locking_mode=EXCLUSIVE needs none) and no mapping. */
 static const sqlite3_io_methods log_methods = {
     .iVersion = 1,
     .xClose = log_close,
