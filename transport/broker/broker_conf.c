@@ -2,6 +2,11 @@
 #include "broker_conf.h"
 
 #include <stddef.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "mem.h"
+#include "path.h"
 
 static const struct conf_name level_names[] = {
     {"error", LOG_LEVEL_ERROR},
@@ -67,10 +72,10 @@ const struct conf_row broker_conf_rows[] = {
     {.key = "store.folder",
      .kind = CONF_TEXT,
      .offset = AT(data_folder),
-     .default_text = "/var/lib/trackpro-notify",
-     .min = 1,
+     .default_text = "",
      .max = 4000,
-     .doc = "folder of the store; on a local disk, made when missing"},
+     .doc = "folder of the store, on a local disk, made when missing; empty = $STATE_DIRECTORY, "
+            "/var/lib/trackpro-notify for root, else below $XDG_STATE_HOME or ~/.local/state"},
     {.key = "store.reserve",
      .kind = CONF_SIZE,
      .offset = AT(reserve_bytes),
@@ -183,6 +188,30 @@ static void fill_retry(struct broker_conf *conf)
     }
 }
 
+/* Where a service manager, root or an ordinary user keeps such things (systemd.exec(5) StateDirectory=, hier(7), the XDG
+ * base directory specification). */
+static void fill_folder(struct broker_conf *conf)
+{
+    if (conf->data_folder[0] != '\0') {
+        return;
+    }
+    free(conf->data_folder);
+    /* Read once at the start, before any thread. NOLINTBEGIN(concurrency-mt-unsafe) */
+    const char *service = getenv("STATE_DIRECTORY");
+    const char *state = getenv("XDG_STATE_HOME");
+    const char *home = getenv("HOME");
+    /* NOLINTEND(concurrency-mt-unsafe) */
+    if (service != NULL && service[0] == '/') {
+        conf->data_folder = mem_text(service);
+    } else if (geteuid() == 0 || home == NULL) {
+        conf->data_folder = mem_text("/var/lib/trackpro-notify");
+    } else if (state != NULL && state[0] == '/') {
+        conf->data_folder = path_join(state, "trackpro-notify");
+    } else {
+        conf->data_folder = mem_format("%s/.local/state/trackpro-notify", home);
+    }
+}
+
 enum err broker_conf_read(const char *path, struct broker_conf *conf, struct buf *errors)
 {
     *conf = (struct broker_conf){0};
@@ -191,6 +220,7 @@ enum err broker_conf_read(const char *path, struct broker_conf *conf, struct buf
         return ERR_CONFIG;
     }
     fill_retry(conf);
+    fill_folder(conf);
     return ERR_OK;
 }
 
