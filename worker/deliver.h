@@ -83,7 +83,8 @@ struct deliver_context {
     const char *helo_name;           /* default for EHLO */
     const char *const *pickup_roots; /* folders below which pickup may write; null-terminated */
     unsigned pickup_threads;
-    bool keeps_diary; /* a kill does not make UNKNOWN of what was only permitted: permits may be asked for early */
+    bool
+        keeps_diary; /* a kill does not make UNKNOWN of what was only permitted: permits may be asked for early */
 };
 
 /* A back end. One instance a worker. */

@@ -83,7 +83,8 @@ static enum err own_folder(const char *folder, struct err_text *why)
         return err_set_errno(why, ERR_IO, errno, "%s", folder);
     }
     if (!S_ISDIR(info.st_mode) || info.st_uid != geteuid() || (info.st_mode & 022) != 0) {
-        return err_set(why, ERR_INVALID, "%s: must be a folder of this user's that nobody else may write",
+        return err_set(why, ERR_INVALID,
+                       "%s: must be a folder of this user's that nobody else may write",
                        folder);
     }
     return ERR_OK;
@@ -99,7 +100,8 @@ static enum err map_file(struct diary *diary, struct err_text *why)
         ftruncate(diary->fd, (off_t)sizeof *diary->page) != 0) {
         return err_set_errno(why, ERR_IO, errno, "%s", diary->path);
     }
-    void *page = mmap(NULL, sizeof *diary->page, PROT_READ | PROT_WRITE, MAP_SHARED, diary->fd, 0);
+    void *page =
+        mmap(NULL, sizeof *diary->page, PROT_READ | PROT_WRITE, MAP_SHARED, diary->fd, 0);
     if (page == MAP_FAILED) {
         return err_set_errno(why, ERR_IO, errno, "mmap %s", diary->path);
     }

@@ -412,7 +412,8 @@ static void offer_ride(struct smtp_pool *pool)
  * before, not between the two. Only where a diary tells, after a kill, what had not begun to leave. */
 static void ask_ahead(struct smtp_pool *pool)
 {
-    size_t working = pool->proven && pool->setup.ask_ahead ? pool->link_count - pool->connecting : 0;
+    size_t working =
+        pool->proven && pool->setup.ask_ahead ? pool->link_count - pool->connecting : 0;
     size_t left = working * PERMITS_AHEAD;
     for (struct smtp_mail *mail = pool->first; mail != NULL && left > 0; mail = mail->next) {
         left--;

@@ -41,7 +41,7 @@ int main(int argc, char *argv[])
         (void)fprintf(stderr, "usage: publish PROFILE FROM TO\n");
         return EXIT_FAILURE;
     }
-    const char *submit = getenv("TPN_SUBMIT");
+    const char *submit = getenv("TPN_SUBMIT"); // NOLINT(concurrency-mt-unsafe): one thread
     tpn_options_init(&options);
     if (submit != NULL) {
         options.submit_endpoint = submit;

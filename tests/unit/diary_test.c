@@ -79,12 +79,12 @@ static struct heard next_worker(const char *folder)
 
 static void live_a_life(struct diary *diary)
 {
-    (void)diary_note(diary, 10, 0);                        /* asked only: given back */
-    diary_begun(diary, diary_note(diary, 11, 0));          /* on its way: not told */
-    diary_forget(diary, diary_note(diary, 12, 0));         /* over: not told */
-    (void)diary_note(diary, 13, 0);                        /* two parts, one on its way: not told */
+    (void)diary_note(diary, 10, 0);                /* asked only: given back */
+    diary_begun(diary, diary_note(diary, 11, 0));  /* on its way: not told */
+    diary_forget(diary, diary_note(diary, 12, 0)); /* over: not told */
+    (void)diary_note(diary, 13, 0);                /* two parts, one on its way: not told */
     diary_begun(diary, diary_note(diary, 13, 1));
-    (void)diary_note(diary, 14, 0);                        /* two parts, both only asked: once */
+    (void)diary_note(diary, 14, 0); /* two parts, both only asked: once */
     (void)diary_note(diary, 14, 1);
 }
 
@@ -166,10 +166,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_did_not_begin_is_given_back, make_folder,
                                         remove_folder),
-        cmocka_unit_test_setup_teardown(a_living_worker_is_left_alone, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(a_living_worker_is_left_alone, make_folder,
+                                        remove_folder),
         cmocka_unit_test_setup_teardown(another_broker_s_diary_is_left_alone, make_folder,
                                         remove_folder),
-        cmocka_unit_test_setup_teardown(another_boot_is_not_believed, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(another_boot_is_not_believed, make_folder,
+                                        remove_folder),
         cmocka_unit_test_setup_teardown(a_full_diary_goes_on_without_notes, make_folder,
                                         remove_folder),
         cmocka_unit_test_setup_teardown(a_folder_that_others_may_write_is_refused, make_folder,

@@ -74,8 +74,9 @@ const struct conf_row broker_conf_rows[] = {
      .offset = AT(data_folder),
      .default_text = "",
      .max = 4000,
-     .doc = "folder of the store, on a local disk, made when missing; empty = $STATE_DIRECTORY, "
-            "/var/lib/trackpro-notify for root, else below $XDG_STATE_HOME or ~/.local/state"},
+     .doc =
+         "folder of the store, on a local disk, made when missing; empty = $STATE_DIRECTORY, "
+         "/var/lib/trackpro-notify for root, else below $XDG_STATE_HOME or ~/.local/state"},
     {.key = "store.reserve",
      .kind = CONF_SIZE,
      .offset = AT(reserve_bytes),

@@ -210,7 +210,7 @@ struct store_op {
             int64_t before_ms; /* rows that became final before this go, with key and history */
             size_t limit;
             size_t swept; /* out */
-            bool more;    /* out: not all rows were looked at yet, call again. An engine looks at a
+            bool more; /* out: not all rows were looked at yet, call again. An engine looks at a
                              bounded number of rows a call, and which old rows go first is its own affair */
         } sweep;
     };
