@@ -84,15 +84,16 @@ void reports_add(struct reports *reports, const PB(JobResult) *result, uint32_t 
 static bool forget(struct reports *reports, struct report_queue *queue, const PB(Part) *part)
 {
     struct report *report = NULL;
+    /* The same. NOLINTBEGIN(clang-analyzer-unix.Malloc) */
     TAILQ_FOREACH(report, queue, link)
     {
         if (report->lease == part->lease && report->part == part->part) {
             diary_forget(reports->diary, report->slot);
-            /* The same. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
             drop(reports, queue, report);
             return true;
         }
     }
+    /* NOLINTEND(clang-analyzer-unix.Malloc) */
     return false;
 }
 
