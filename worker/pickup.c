@@ -122,7 +122,7 @@ static void run_look(struct pickup *pickup, struct pickup_task *task)
 static void run_drop(struct pickup *pickup, struct pickup_task *task)
 {
     (void)pickup;
-    pickup_folder_drop(task->folder_fd, task->delivery->file_name);
+    pickup_folder_drop(task->folder_fd, task->delivery->file_name, task->result.inode);
 }
 
 /* A group of hand-overs into one folder: rename all, then one fsync. */

@@ -211,6 +211,23 @@ static int write_all(int fd, const struct buf *content)
     return fsync(fd) == 0 ? 0 : errno;
 }
 
+/* A file of our own under that name. One that is there is of an earlier attempt, whose writer (it lost its lease) may still
+ * be at it: it must not write into ours. -1 with errno. */
+static int open_new(int folder_fd, const char *part)
+{
+    int fd = -1;
+    for (int tries = 0; fd < 0 && tries < 3; tries++) {
+        (void)unlinkat(folder_fd, part, 0);
+        /* 0660: the consumer is often another user of the same group. */
+        fd =
+            openat(folder_fd, part, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0660);
+        if (fd < 0 && errno != EEXIST) {
+            break;
+        }
+    }
+    return fd;
+}
+
 void pickup_folder_write(int folder_fd, const struct delivery *delivery,
                          struct pickup_result *result)
 {
@@ -226,14 +243,16 @@ void pickup_folder_write(int folder_fd, const struct delivery *delivery,
         return;
     }
     (void)part_name(delivery->file_name, part);
-    /* 0660: the consumer is often another user of the same group. */
-    int fd =
-        openat(folder_fd, part, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0660);
+    int fd = open_new(folder_fd, part);
     if (fd < 0) {
         say_errno(result, errno, "pickup: cannot create the file");
         return;
     }
+    struct stat info;
     int number = write_all(fd, &delivery->content);
+    if (number == 0 && fstat(fd, &info) == 0) {
+        result->inode = info.st_ino;
+    }
     if (close(fd) != 0 && number == 0) {
         number = errno; /* close(2): NFS tells of a full disk here */
     }
@@ -295,10 +314,14 @@ void pickup_folder_sync(int folder_fd, struct pickup_result *result)
     }
 }
 
-void pickup_folder_drop(int folder_fd, const char *name)
+void pickup_folder_drop(int folder_fd, const char *name, ino_t inode)
 {
     char part[NAME_BYTES];
-    (void)unlinkat(folder_fd, part_name(name, part), 0);
+    struct stat info;
+    if (fstatat(folder_fd, part_name(name, part), &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+        info.st_ino == inode) {
+        (void)unlinkat(folder_fd, part, 0);
+    }
 }
 
 void pickup_folder_look(int folder_fd, const char *name, struct pickup_result *result)

@@ -7,16 +7,19 @@
  *   NAME.eml                 handed over: the consumer may take it     pickup_folder_hand_over
  *
  * Only pickup_folder_hand_over moves a .part, and only after a permit; so after a permit
- * "neither" means taken. */
+ * "neither" most likely means taken, but a cleaned folder looks the same. */
 #ifndef TPN_PICKUP_FOLDER_H
 #define TPN_PICKUP_FOLDER_H
 
 #include "deliver.h"
 
+#include <sys/types.h>
+
 /* Result for the recipients: an outcome with its sentence; outcome PENDING: go on. */
 struct pickup_result {
     int outcome;
     char text[DELIVER_TEXT_BYTES];
+    ino_t inode; /* of the .part that pickup_folder_write made */
 };
 
 /* Open a folder below one of the roots, through no symbolic link below the root (openat2(2),
@@ -38,8 +41,9 @@ void pickup_folder_hand_over(int folder_fd, const char *name, struct pickup_resu
  * fails. */
 void pickup_folder_sync(int folder_fd, struct pickup_result *result);
 
-/* Remove .NAME.part; it is fine when there is none. */
-void pickup_folder_drop(int folder_fd, const char *name);
+/* Remove .NAME.part if it is still the file that pickup_folder_write made (its result's inode), and not one of a later
+ * attempt. */
+void pickup_folder_drop(int folder_fd, const char *name, ino_t inode);
 
 /* Find out what became of an earlier attempt that had its permit. */
 void pickup_folder_look(int folder_fd, const char *name, struct pickup_result *result);

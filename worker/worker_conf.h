@@ -7,6 +7,10 @@
 
 #include <stdint.h>
 
+enum {
+    WORKER_MAX_JOBS = 4000
+}; /* all of them, and results not acknowledged, fit into one list of the wire */
+
 struct worker_conf {
     char *broker;       /* endpoint of the broker's work socket */
     char *name;         /* for people; "" = the host's name */

@@ -81,8 +81,8 @@ static enum err configure(const struct arguments *arguments, struct worker_conf 
     if (arguments->jobs != NULL) {
         char *end = NULL;
         unsigned long jobs = strtoul(arguments->jobs, &end, 10);
-        if (*end != '\0' || jobs < 1 || jobs > 10000) {
-            buf_add_text(&errors, "--jobs: must be a number from 1 to 10000\n");
+        if (*end != '\0' || jobs < 1 || jobs > WORKER_MAX_JOBS) {
+            buf_add_text(&errors, "--jobs: must be a number from 1 to 4000\n");
             err = ERR_CONFIG;
         }
         conf->jobs = (uint32_t)jobs;
