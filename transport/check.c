@@ -113,11 +113,25 @@ static bool read_varint(const uint8_t **at, const uint8_t *end, uint64_t *out)
     return false;
 }
 
+/* A varint of at most 32 bits, as tags and lengths are: protobuf-c does not read one of more than 5 bytes, even when
+ * the bytes above hold nothing. */
+static bool read_varint32(const uint8_t **at, const uint8_t *end, uint32_t *out)
+{
+    enum { MAX_BYTES = 5 };
+    uint64_t value;
+    const uint8_t *limit = end - *at > MAX_BYTES ? *at + MAX_BYTES : end;
+    if (!read_varint(at, limit, &value) || value > UINT32_MAX) {
+        return false;
+    }
+    *out = (uint32_t)value;
+    return true;
+}
+
 /* The value behind a tag; false when it is cut or of no known wire type. */
 static bool read_value(const uint8_t **at, const uint8_t *end, unsigned wire,
                        struct value *value)
 {
-    uint64_t len;
+    uint32_t len;
     switch (wire) {
     case WIRE_TYPE_VARINT:
         return read_varint(at, end, &value->number);
@@ -128,18 +142,18 @@ static bool read_value(const uint8_t **at, const uint8_t *end, unsigned wire,
         len = 4;
         break;
     case WIRE_TYPE_LEN:
-        if (!read_varint(at, end, &len)) {
+        if (!read_varint32(at, end, &len)) {
             return false;
         }
         break;
     default:
         return false;
     }
-    if (len > (uint64_t)(end - *at)) {
+    if (len > (size_t)(end - *at)) {
         return false;
     }
     value->data = *at;
-    value->len = (size_t)len;
+    value->len = len;
     *at += len;
     return true;
 }
@@ -147,12 +161,12 @@ static bool read_value(const uint8_t **at, const uint8_t *end, unsigned wire,
 /* A tag is at most 5 bytes; field numbers go from 1 to 2^29 - 1. */
 static bool read_tag(const uint8_t **at, const uint8_t *end, uint32_t *field, unsigned *wire)
 {
-    uint64_t tag;
-    if (!read_varint(at, end, &tag) || tag > UINT32_MAX || tag >> 3 == 0) {
+    uint32_t tag;
+    if (!read_varint32(at, end, &tag) || tag >> 3 == 0) {
         return false;
     }
-    *field = (uint32_t)(tag >> 3);
-    *wire = (unsigned)(tag & 7);
+    *field = tag >> 3;
+    *wire = tag & 7U;
     return true;
 }
 

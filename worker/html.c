@@ -231,7 +231,19 @@ static const char *skip_raw(const struct html *h, const char *at, const char *na
     return h->end;
 }
 
-/* Remember the href of <a …>. */
+static bool has_control(const char *data, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)data[i];
+        if (c < ' ' || c == 0x7f) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Remember the href of <a …>. One with a control character in it (a line break, most likely of an attribute whose quote
+ * is missing) is not shown: it would break the line. */
 static void open_link(struct html *h, const char *at, const char *end)
 {
     static const char href[] = "href=";
@@ -249,7 +261,7 @@ static void open_link(struct html *h, const char *at, const char *end)
             size_t len = (size_t)(stop - at);
             bool web = len > 8 && (strncasecmp(at, "https://", 8) == 0 ||
                                    strncasecmp(at, "http://", 7) == 0);
-            if (web && len <= LINK_MAX_BYTES) {
+            if (web && len <= LINK_MAX_BYTES && !has_control(at, len)) {
                 h->link = at;
                 h->link_len = len;
             }

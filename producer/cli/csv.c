@@ -117,12 +117,23 @@ static bool skip_line_end(struct csv *csv)
     return true;
 }
 
+/* A first line "sep=;". Anything but one mark of ASCII, a blank or a tab behind it is data: half a
+ * character of UTF-8, a letter or a quote would take the fields apart in the wrong places. */
+static bool names_separator(const struct csv *csv)
+{
+    static const char marks[] = ",;:|\t !#$%&'*+/<=>?@^_`~.-";
+    const char *text = csv->text;
+    return csv->len >= 5 && strncasecmp(text, "sep=", 4) == 0 && text[4] != '\0' &&
+           strchr(marks, text[4]) != NULL &&
+           (text[5] == '\r' || text[5] == '\n' || text[5] == '\0');
+}
+
 static void find_separator(struct csv *csv)
 {
     static const char candidates[] = ",;\t";
     size_t best = 0;
     csv->separator = ',';
-    if (csv->len >= 5 && strncasecmp(csv->text, "sep=", 4) == 0) {
+    if (names_separator(csv)) {
         csv->separator = csv->text[4];
         csv->at = 5;
         (void)skip_line_end(csv);

@@ -14,11 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* A promise of the code under test; broken, it is a finding. */
 #define demand(condition, ...)                                                                 \
-    do {                                                                                       \
-        if (!(condition)) {                                                                    \
-            bug(__VA_ARGS__);                                                                  \
-        }                                                                                      \
-    } while (0)
+    ((condition) ? (void)0 : err_bug(__FILE__, __LINE__, __VA_ARGS__))
 
 /* The bytes as a text, cut at the first NUL, in memory of exactly that size, so that a read past the end is seen.
  * The caller frees it. */

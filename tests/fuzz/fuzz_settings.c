@@ -35,8 +35,7 @@ static void demand_plan(const PB(MailingSettings) *from, const struct settings_p
     if (plan->route == SETTINGS_SMTP) {
         demand_smtp(from, plan);
     }
-    demand(plan->route != SETTINGS_PICKUP || plan->folder[0] == '/', "folder %s",
-           plan->folder);
+    demand(plan->route != SETTINGS_PICKUP || plan->folder[0] == '/', "folder %s", plan->folder);
     smtp_plan_copy(plan, &copy);
     demand(smtp_plan_same(plan, &copy), "a copy differs");
     smtp_plan_fini(&copy);

@@ -48,9 +48,8 @@ static int replay_folder(const char *folder)
     }
     int count = 0;
     /* One thread only. */
-    for (struct dirent *entry = readdir(dir); // NOLINT(concurrency-mt-unsafe)
-         entry != NULL && count >= 0;
-         entry = readdir(dir)) { // NOLINT(concurrency-mt-unsafe)
+    for (struct dirent *entry = readdir(dir);                 // NOLINT(concurrency-mt-unsafe)
+         entry != NULL && count >= 0; entry = readdir(dir)) { // NOLINT(concurrency-mt-unsafe)
         if (is_input(entry)) {
             char *path = mem_format("%s/%s", folder, entry->d_name);
             count = replay_file(path) == 0 ? count + 1 : -1;
