@@ -28,6 +28,7 @@
 #define PB_TLS(name) TRACKPRO__NOTIFY__V1__TLS_MODE__TLS_MODE_##name
 #define PB_PIPELINING(name) TRACKPRO__NOTIFY__V1__PIPELINING__PIPELINING_##name
 #define PB_DIALECT(name) TRACKPRO__NOTIFY__V1__PICKUP_DIALECT__PICKUP_DIALECT_##name
+#define PB_OPERATION(name) TRACKPRO__NOTIFY__V1__OPERATION__OPERATION_##name
 #define PB_POLICY(name) TRACKPRO__NOTIFY__V1__UNKNOWN_POLICY__UNKNOWN_POLICY_##name
 
 /* Descriptor of a message or an enum, by its C name in lower case: PB_DESCRIPTOR(job). */

@@ -30,11 +30,13 @@ struct bus_options {
 
 /* A ZeroMQ context with one I/O thread. */
 void *bus_context_new(void);
+/* Wait until all its sockets are closed, end it, null the pointer; accepts null. */
 void bus_context_free(void **context);
 
 /* Open a socket. ERR_CONFIG: the endpoint is wrong or taken. Closing waits at most 2 s for what is queued. */
 enum err bus_open(struct bus **out, void *context, const struct bus_options *options,
                   struct err_text *why) NODISCARD;
+/* Close and null; what is queued is sent for at most 2 s. */
 void bus_close(struct bus **bus); /* accepts null */
 
 /* Hear all topics that start with prefix; SUB only. */

@@ -137,7 +137,6 @@ static const struct check_rule request_status_rules[] = {
     {.field = "changed_at_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
     {.field = "next_attempt_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
     {.field = "history", .form = CHECK_MESSAGE, .max_entries = 1000, .set = &status_event},
-    {.field = "size_bytes", .form = CHECK_NUMBER},
     {.field = "worker", .form = CHECK_LINE, .max = 128},
     {.field = "lease", .form = CHECK_NUMBER},
 };
@@ -379,6 +378,34 @@ static const struct check_rule queue_show_rules[] = {
 };
 static const struct check_set queue_show = SET(queue_show);
 
+static const struct check_rule queue_act_rules[] = {
+    {.field = "operation", .form = CHECK_ENUM, .required = true},
+    {.field = "producer", .form = CHECK_ID, .max = NAME_MAX_BYTES},
+    {.field = "ids", .form = CHECK_ID, .max_entries = 1000, .max = ID_MAX},
+    {.field = "filter", .form = CHECK_MESSAGE, .set = &queue_filter},
+    {.field = "limit", .form = CHECK_NUMBER, .min = 1, .max = 1000},
+    {.field = "reason", .form = CHECK_LINE, .max = 128},
+    {.field = "operator", .form = CHECK_LINE, .required = true, .max = NAME_MAX_BYTES},
+    {.field = "after", .form = CHECK_NUMBER},
+};
+static const struct check_set queue_act = SET(queue_act);
+
+static const struct check_rule act_result_rules[] = {
+    {.field = "id", .form = CHECK_ID, .max = ID_MAX},
+    {.field = "producer", .form = CHECK_ID, .max = NAME_MAX_BYTES},
+    {.field = "done", .form = CHECK_NUMBER},
+    {.field = "before", .form = CHECK_ENUM},
+    {.field = "after", .form = CHECK_ENUM},
+    {.field = "reason", .form = CHECK_LINE, .max = REASON_MAX},
+};
+static const struct check_set act_result = SET(act_result);
+
+static const struct check_rule queue_acted_rules[] = {
+    {.field = "results", .form = CHECK_MESSAGE, .max_entries = 1000, .set = &act_result},
+    {.field = "next", .form = CHECK_NUMBER},
+};
+static const struct check_set queue_acted = SET(queue_acted);
+
 static const struct check_set stats_ask = {PB_DESCRIPTOR(stats_ask), NULL, 0};
 
 static const struct check_rule state_count_rules[] = {
@@ -397,6 +424,13 @@ static const struct check_rule worker_info_rules[] = {
 };
 static const struct check_set worker_info = SET(worker_info);
 
+static const struct check_rule held_profile_rules[] = {
+    {.field = "name", .form = CHECK_ID, .max = 64},
+    {.field = "reason", .form = CHECK_LINE, .max = 512},
+    {.field = "since_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
+};
+static const struct check_set held_profile = SET(held_profile);
+
 static const struct check_rule stats_rules[] = {
     {.field = "states", .form = CHECK_MESSAGE, .max_entries = 32, .set = &state_count},
     {.field = "workers", .form = CHECK_MESSAGE, .max_entries = WORK_MAX, .set = &worker_info},
@@ -406,6 +440,7 @@ static const struct check_rule stats_rules[] = {
     {.field = "accepting", .form = CHECK_NUMBER},
     {.field = "not_accepting_reason", .form = CHECK_LINE, .max = REASON_MAX},
     {.field = "started_at_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
+    {.field = "held", .form = CHECK_MESSAGE, .max_entries = 10000, .set = &held_profile},
 };
 static const struct check_set stats = SET(stats);
 
@@ -422,6 +457,7 @@ static const struct check_set *const sets[] = {
     &query,
     &queue_list,
     &queue_show,
+    &queue_act,
     &stats_ask,
     &receipt,
     &query_reply,
@@ -433,6 +469,7 @@ static const struct check_set *const sets[] = {
     &drain,
     &status_event,
     &queue_page,
+    &queue_acted,
     &stats,
     &message,
     &mailbox,
@@ -446,8 +483,10 @@ static const struct check_set *const sets[] = {
     &part,
     &job_result,
     &queue_filter,
+    &act_result,
     &state_count,
     &worker_info,
+    &held_profile,
 };
 
 const struct check_set *check_rules_find(const ProtobufCMessageDescriptor *type)

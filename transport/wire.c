@@ -52,6 +52,8 @@ static const struct verb_row verbs[WIRE_VERB_COUNT] = {
     [WIRE_QUEUE_PAGE] = {VERB_PREFIX "QUEUE_PAGE", PB_DESCRIPTOR(queue_page),
                          WIRE_REQUEST_MAX_BYTES, false},
     [WIRE_QUEUE_SHOW] = {VERB_PREFIX "QUEUE_SHOW", PB_DESCRIPTOR(queue_show), 0, false},
+    [WIRE_QUEUE_ACT] = {VERB_PREFIX "QUEUE_ACT", PB_DESCRIPTOR(queue_act), 0, false},
+    [WIRE_QUEUE_ACTED] = {VERB_PREFIX "QUEUE_ACTED", PB_DESCRIPTOR(queue_acted), 0, false},
     [WIRE_STATS] = {VERB_PREFIX "STATS", PB_DESCRIPTOR(stats_ask), 0, false},
     [WIRE_STATS_OK] = {VERB_PREFIX "STATS_OK", PB_DESCRIPTOR(stats), 0, false},
 };

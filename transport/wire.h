@@ -48,6 +48,8 @@ enum wire_verb {
     WIRE_QUEUE_SHOW,
     WIRE_STATS,
     WIRE_STATS_OK,
+    WIRE_QUEUE_ACT,
+    WIRE_QUEUE_ACTED,
     WIRE_VERB_COUNT
 };
 
@@ -59,9 +61,13 @@ const ProtobufCMessageDescriptor *wire_verb_type(enum wire_verb verb);
 
 /* Bytes that came in one frame, kept without a copy, shared by count. One thread at a time. */
 struct wire_blob;
+/* Its bytes; borrowed while the blob lives. */
 const uint8_t *wire_blob_data(const struct wire_blob *blob);
+/* How many. */
 size_t wire_blob_len(const struct wire_blob *blob);
+/* One owner more; returns the blob. */
 struct wire_blob *wire_blob_ref(struct wire_blob *blob);
+/* One owner less, the last one frees it; nulls the pointer. */
 void wire_blob_free(struct wire_blob **blob); /* accepts null */
 /* A blob of the caller's own bytes, copied. */
 struct wire_blob *wire_blob_copy(const void *data, size_t len);
@@ -87,9 +93,10 @@ struct wire_in {
     ProtobufCMessage *body;    /* frame 1, unpacked; null with a fault */
     struct wire_blob *raw;     /* frame 1 as it came; null when it was missing */
     struct wire_blob *payload; /* frame 2; null when there was none */
-    size_t frames;             /* that the socket gave, with the peer's id; for who counts them */
+    size_t frames; /* that the socket gave, with the peer's id; for who counts them */
     struct wire_fault fault;
 };
+/* Free body, raw and payload, those that were not taken out. */
 void wire_in_fini(struct wire_in *in);
 
 /* Receive one message from a ZeroMQ socket, without waiting.

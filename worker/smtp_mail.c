@@ -128,6 +128,10 @@ void smtp_mail_write_mail(const struct smtp_mail *mail, const struct smtp_offer 
     if (offer->smtputf8 && (delivery->needs_utf8 || some_recipient_needs_utf8(delivery))) {
         buf_add_text(out, " SMTPUTF8"); /* RFC 6531 3.4 */
     }
+    if (offer->dsn && delivery->want_delivery_receipt) {
+        buf_add_text(
+            out, " RET=HDRS"); /* RFC 3461 4.3: the headers are enough to know the mail by */
+    }
     buf_add(out, "\r\n", 2);
 }
 
@@ -140,7 +144,9 @@ bool smtp_mail_write_rcpt(struct smtp_mail *mail, const struct smtp_offer *offer
         if (!is_left_out(recipient, offer)) {
             buf_add(out, "RCPT TO:<", 9);
             buf_add_text(out, recipient->address);
-            buf_add(out, ">\r\n", 3);
+            buf_add_text(out, offer->dsn && delivery->want_delivery_receipt
+                                  ? "> NOTIFY=SUCCESS,FAILURE\r\n" /* RFC 3461 4.1 */
+                                  : ">\r\n");
             return true;
         }
     }

@@ -56,6 +56,8 @@ static void read_offer(struct smtp_offer *offer, const char *line, size_t len)
         offer->pipelining = true;
     } else if (strcasecmp(word, "SMTPUTF8") == 0) {
         offer->smtputf8 = true;
+    } else if (strcasecmp(word, "DSN") == 0) {
+        offer->dsn = true;
     } else if (strncasecmp(word, "SIZE", 4) == 0 && (word[4] == ' ' || word[4] == '\0')) {
         offer->size = true;
         offer->size_bytes = strtoull(word + 4, NULL, 10);

@@ -23,6 +23,7 @@ struct smtp_session;
 struct smtp_offer {
     bool pipelining;
     bool smtputf8;
+    bool dsn;
     bool size;           /* SIZE was offered */
     uint64_t size_bytes; /* its limit, 0 = none stated */
 };

@@ -1,8 +1,8 @@
 /* One question, one answer.
  *
- * Every question here only reads, so it may be asked twice; a late answer to the first is as
- * good as one to the second. One question at a time: the verb of the answer is enough to know
- * it. */
+ * A question that only reads may be asked twice; a late answer to the first is as good as one
+ * to the second. One that acts goes out once (`once`). One question at a time: the verb of the
+ * answer is enough to know it. */
 #include "ask.h"
 
 #include "clock.h"
@@ -83,7 +83,8 @@ enum err ask_for(struct ask *ask, enum wire_verb verb, const ProtobufCMessage *b
         }
         if (now_ms >= next_ms) {
             enum err sent = bus_send(ask->bus, NULL, verb, body, NULL);
-            next_ms = now_ms + (sent == ERR_OK ? ASK_AGAIN_MS : NO_CONNECTION_MS);
+            int64_t again_ms = ask->once ? until_ms - now_ms : ASK_AGAIN_MS;
+            next_ms = now_ms + (sent == ERR_OK ? again_ms : NO_CONNECTION_MS);
         }
         pump(ask);
         int64_t wait_ms = (next_ms < until_ms ? next_ms : until_ms) - now_ms;

@@ -7,12 +7,15 @@
 #include "loop.h"
 #include "pb.h"
 
+#include <stdbool.h>
+
 struct ask {
     void *context;
     struct loop *loop;
     struct bus *bus;
     const char *endpoint;
     long timeout_s;
+    bool once; /* the question acts: it is not asked again */
     enum wire_verb want;
     ProtobufCMessage *answer;
     char refused[400]; /* what an ERROR said */
@@ -23,7 +26,7 @@ enum err ask_open(struct ask *ask, const char *endpoint, long timeout_s,
                   struct err_text *why) NODISCARD;
 void ask_close(struct ask *ask);
 
-/* Ask, again when no answer comes, until the time is over.
+/* Ask, again when no answer comes (unless ask->once), until the time is over.
  *  want    verb of the answer
  *  answer  out: the caller frees it with protobuf_c_message_free_unpacked
  * Returns ERR_OK; ERR_AGAIN no answer; ERR_INVALID the broker refused the question. */

@@ -1,12 +1,13 @@
 /* tpn queue: what is in the broker, for operators.
  *
- * Only looks, over the admin socket. Its sub-commands are rows of the table at the end. */
+ * Looks, over the admin socket; what acts stands in act.c. Its sub-commands are rows of the table at the end, and the order of
+ * the pages is the broker's: oldest first. */
 #include "commands.h"
 
+#include "act.h"
 #include "ask.h"
-#include "mem.h"
+#include "filter.h"
 #include "options.h"
-#include "pb_text.h"
 #include "show.h"
 
 #include <stdint.h>
@@ -18,26 +19,20 @@ enum { PAGE_ENTRIES = 100, LIMIT_DEFAULT = 100 };
 
 struct queue_options {
     struct common_options common; /* first */
-    struct option_texts states;
-    const char *profile;
-    const char *producer;
-    const char *prefix;
+    struct filter_options filter;
     long limit;
 };
 
 #define FIELD(name) offsetof(struct queue_options, name)
 
 static const struct option_row ls_rows[] = {
-    {OPTION_TEXTS, "state", 's', FIELD(states), "STATE", "only in this state, as DEFERRED"},
-    {OPTION_TEXT, "profile", 'p', FIELD(profile), "NAME", "only with these mailing settings"},
-    {OPTION_TEXT, "producer", 0, FIELD(producer), "NAME", "only of this producer"},
-    {OPTION_TEXT, "prefix", 0, FIELD(prefix), "TEXT", "only ids that start so"},
+    FILTER_ROWS(FIELD(filter)),
     {OPTION_NUMBER, "limit", 'n', FIELD(limit), "N", "at most N, 0 = all (100)"},
     {OPTION_END, NULL, 0, 0, NULL, NULL},
 };
 
 static const struct option_row show_rows[] = {
-    {OPTION_TEXT, "producer", 0, FIELD(producer), "NAME",
+    {OPTION_TEXT, "producer", 0, FIELD(filter.producer), "NAME",
      "of this producer, when several have the id"},
     {OPTION_END, NULL, 0, 0, NULL, NULL},
 };
@@ -46,12 +41,6 @@ static int fail(const char *name, enum err err, const struct err_text *why)
 {
     (void)fprintf(stderr, "tpn queue %s: %s\n", name, why->text);
     return err == ERR_AGAIN ? EXIT_UNREACHABLE : EXIT_USAGE;
-}
-
-/* protobuf-c wants char * and changes nothing. */
-static char *text_or_empty(const char *text)
-{
-    return (char *)(uintptr_t)(text != NULL ? text : "");
 }
 
 /* ---- ls ---- */
@@ -63,24 +52,6 @@ static const struct command ls_command = {
     .more = "With --json each request is one line.\n",
     .rows = ls_rows,
 };
-
-static enum err fill_filter(PB(QueueFilter) *filter, const struct queue_options *options,
-                            struct err_text *why)
-{
-    filter->profile = text_or_empty(options->profile);
-    filter->producer = text_or_empty(options->producer);
-    filter->id_prefix = text_or_empty(options->prefix);
-    filter->states = mem_zero(options->states.count + 1, sizeof *filter->states);
-    for (size_t i = 0; i < options->states.count; i++) {
-        int state = 0;
-        if (pb_enum_parse(PB_DESCRIPTOR(state), options->states.items[i], &state) != ERR_OK) {
-            return err_set(why, ERR_INVALID, "--state %s: no such state",
-                           options->states.items[i]);
-        }
-        filter->states[filter->n_states++] = (Trackpro__Notify__V1__State)state;
-    }
-    return ERR_OK;
-}
 
 static void print_page(const PB(QueuePage) *page, const struct queue_options *options)
 {
@@ -126,7 +97,7 @@ static int list_requests(const struct queue_options *options)
     PB(QueueFilter) filter = PB_INIT(QUEUE_FILTER);
     PB(QueueList) list = PB_INIT(QUEUE_LIST);
     list.filter = &filter;
-    enum err err = fill_filter(&filter, options, &why);
+    enum err err = filter_fill(&options->filter, &filter, &why);
     if (err == ERR_OK) {
         err = ask_open(&ask, options->common.admin, options->common.timeout_s, &why);
     }
@@ -191,7 +162,7 @@ static int run_show(int argc, char *argv[])
     if (argc - first != 1) {
         return options_fail(&show_command, "one ID is needed");
     }
-    body.producer = text_or_empty(options.producer);
+    body.producer = filter_text(options.filter.producer);
     body.id = argv[first];
     enum err err = ask_open(&ask, options.common.admin, options.common.timeout_s, &why);
     if (err == ERR_OK) {
@@ -216,7 +187,10 @@ struct queue_row {
 
 /* Keep sorted by name. */
 static const struct queue_row verbs[] = {
+    {"cancel", act_cancel, "end requests that are not on their way"},
     {"ls", run_ls, "list requests"},
+    {"resolve", act_resolve, "decide what became of UNKNOWN requests"},
+    {"retry", act_retry, "try requests again, or now"},
     {"show", run_show, "show one request with its history"},
 };
 
@@ -226,7 +200,7 @@ static void print_usage(FILE *to)
 {
     (void)fprintf(to, "Usage: tpn queue VERB [options] [ID]\n\nVerbs:\n");
     for (size_t i = 0; i < VERBS; i++) {
-        (void)fprintf(to, "  %-6s %s\n", verbs[i].name, verbs[i].summary);
+        (void)fprintf(to, "  %-8s %s\n", verbs[i].name, verbs[i].summary);
     }
     (void)fprintf(to, "\nEach has --help.\n");
 }

@@ -63,6 +63,12 @@ static void print_stats(const PB(Stats) *stats)
         printf("  %s: %" PRIu32 " jobs, room for %" PRIu32 " more, heard %s\n", worker->name,
                worker->leased, worker->credit, clock_text(worker->last_heard_ms, when));
     }
+    for (size_t i = 0; i < stats->n_held; i++) {
+        const PB(HeldProfile) *held = stats->held[i];
+        printf("profile %s is held since %s, its login was refused: %s\n"
+               "  mend the login, then let the broker read its profiles again (SIGHUP)\n",
+               held->name, clock_text(held->since_ms, when), log_quote(held->reason, quoted));
+    }
 }
 
 static int show_counts(const struct status_options *options)

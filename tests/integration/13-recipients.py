@@ -200,4 +200,25 @@ def test_smtputf8_where_the_server_has_it(lab):
     check(any("jörg@example.test".encode() in mail for mail in mails), "the mail to jörg")
 
 
+def test_delivery_receipt_comes_where_the_server_offers_it(lab):
+    postfix = lab.postfix()
+    follower, publisher = setup(lab, postfix.port)
+    request = lab.request("receipt", to=["ann@example.test"])
+    request.message.request_delivery_receipt = True
+    publisher.submit(request)
+    follower.wait_state("receipt", "SENT")
+    reports = [mail for mail in postfix.wait_mails(2) if b"Action: delivered" in mail]
+    check_equal(len(reports), 1, "delivery status notifications (RFC 3464)")
+
+
+def test_delivery_receipt_is_not_asked_of_a_server_without_it(lab):
+    server = lab.faultd()
+    follower, publisher = setup(lab, server.port)
+    request = lab.request("none", to=["ann@example.test"])
+    request.message.request_delivery_receipt = True
+    publisher.submit(request)
+    follower.wait_state("none", "SENT")
+    check(not any(b"NOTIFY" in command for command in server.commands), "NOTIFY went to a server without DSN")
+
+
 run(globals())

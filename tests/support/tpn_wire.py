@@ -86,7 +86,7 @@ class Publisher:
         reply = self.exchange(frames, timeout_ms)
         verb = reply[0].decode("ascii")
         kind = {"TPN1.RECEIPT": self.pb.Receipt, "TPN1.STATE": self.pb.QueryReply,
-                "TPN1.ERROR": self.pb.Error, "TPN1.STATS_OK": self.pb.Stats,
+                "TPN1.ERROR": self.pb.Error, "TPN1.STATS_OK": self.pb.Stats, "TPN1.QUEUE_ACTED": self.pb.QueueActed,
                 "TPN1.QUEUE_PAGE": self.pb.QueuePage}[verb]
         return verb, kind.FromString(reply[1])
 

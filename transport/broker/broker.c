@@ -81,6 +81,7 @@ static void on_extend(struct broker *broker, struct worker *worker, struct wire_
 static void on_bye(struct broker *broker, struct worker *worker, struct wire_in *in)
 {
     const PB(Bye) *bye = (const PB(Bye) *)in->body;
+    worker->leaving = true;
     lease_lost_worker(broker, worker, bye->reason[0] != '\0' ? bye->reason : "said BYE");
 }
 
@@ -316,6 +317,7 @@ void broker_stop(struct broker *broker)
     log_flush(&broker->deliveries);
     buf_fini(&broker->deliveries);
     schedule_fini(&broker->schedule);
+    request_index_fini(&broker->in_memory);
     roster_fini(&broker->roster);
     for (size_t i = 0; i < SOCKETS; i++) {
         bus_close(bus_at(broker, i));

@@ -32,12 +32,13 @@ struct broker {
     struct roster roster;
     struct leases leases;
     struct schedule schedule;
+    struct request_index in_memory; /* every request of schedule and leases that has a pk */
     struct retention retention;
     struct loop_timer tick;
     int64_t started_at_ms;
     int64_t last_wall_ms;
     size_t accepting_bytes; /* of requests whose accept is not committed yet */
-    struct buf deliveries; /* log lines of this turn */
+    struct buf deliveries;  /* log lines of this turn */
     bool draining;
 };
 

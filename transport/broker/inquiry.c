@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "gate.h"
 #include "mem.h"
+#include "operate.h"
 #include "version.h"
 
 #include <stdio.h>
@@ -292,6 +293,37 @@ static void fill_worker(const struct worker *worker, PB(WorkerInfo) *info)
     info->last_heard_ms = worker->heard_wall_ms;
 }
 
+/* The held profiles of an answer; room for all of them. */
+struct held_list {
+    PB(HeldProfile) *items;
+    PB(HeldProfile) **pointers;
+    size_t count;
+};
+
+static void add_held(void *arg, const struct profile *profile)
+{
+    struct held_list *list = arg;
+    if (profile->latched_at_ms == 0) {
+        return;
+    }
+    PB(HeldProfile) init = PB_INIT(HELD_PROFILE);
+    PB(HeldProfile) *item = &list->items[list->count];
+    *item = init;
+    item->name = profile->wire.name;
+    item->reason = (char *)(uintptr_t)profile->latched_why;
+    item->since_ms = profile->latched_at_ms;
+    list->pointers[list->count++] = item;
+}
+
+static struct held_list held_profiles(const struct profiles *profiles)
+{
+    struct held_list list = {.count = 0};
+    list.items = mem_zero(profiles_count(profiles), sizeof *list.items);
+    list.pointers = mem_zero(profiles_count(profiles), sizeof *list.pointers);
+    profiles_each(profiles, add_held, &list);
+    return list;
+}
+
 static void send_stats(struct broker *broker, const struct wire_peer *peer,
                        const struct store_op *op)
 {
@@ -324,8 +356,13 @@ static void send_stats(struct broker *broker, const struct wire_peer *peer,
     stats.accepting = ledger_healthy(broker->ledger, &why) && !broker->draining;
     stats.not_accepting_reason = (char *)(uintptr_t)why;
     stats.started_at_ms = broker->started_at_ms;
+    struct held_list held = held_profiles(broker->profiles);
+    stats.held = held.pointers;
+    stats.n_held = held.count;
     enum err err = bus_send(broker->admin, peer, WIRE_STATS_OK, &stats.base, NULL);
     (void)err; /* who asks and is gone gets no answer */
+    free(held.pointers);
+    free(held.items);
     free(info_pointers);
     free(infos);
 }
@@ -362,6 +399,9 @@ void inquiry_admin(void *arg, struct bus *bus, enum err err, struct wire_in *in)
         break;
     case WIRE_QUEUE_SHOW:
         show(broker, bus, in);
+        break;
+    case WIRE_QUEUE_ACT:
+        operate_act(broker, bus, in);
         break;
     case WIRE_STATS:
         stats(broker, in);

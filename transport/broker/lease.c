@@ -72,6 +72,9 @@ enum lease_place lease_place(struct broker *broker, const struct request *reques
         if (profile == NULL) {
             return LEASE_WAIT; /* taken out of the file: its mail waits for it to come back */
         }
+        if (profile->latched_at_ms != 0 && !request->look_only) {
+            return LEASE_WAIT; /* its login was refused */
+        }
         route = (int)profile->plan.route;
         folder = profile->plan.folder;
     } else {
@@ -85,7 +88,9 @@ enum lease_place lease_place(struct broker *broker, const struct request *reques
     if (request->look_only && route != SETTINGS_PICKUP) {
         return LEASE_NO_LOOKING;
     }
+    /* What was made due again after its end (operate.c) is tried once: a retry is never set later than the end. */
     if (!request->look_only && request->expire_at_ms != 0 &&
+        request->visible_at_ms <= request->expire_at_ms &&
         broker_now_ms(broker) >= request->expire_at_ms) {
         return LEASE_TOO_LATE;
     }
@@ -135,8 +140,7 @@ static enum err give_profile(struct broker *broker, const struct profile *profil
     return err;
 }
 
-static enum err send_job(struct broker *broker, const struct request *request,
-                         struct worker *worker)
+static enum err send_job(struct broker *broker, struct request *request, struct worker *worker)
 {
     PB(Job) job = PB_INIT(JOB);
     const struct profile *profile = profiles_find(broker->profiles, request->lane->key.profile);
@@ -147,6 +151,7 @@ static enum err send_job(struct broker *broker, const struct request *request,
         }
         job.profile_version = profile->wire.version;
     }
+    request->profile_version = job.profile_version;
     bool duplicate = false;
     job.lease = request->lease;
     job.producer = request->lane->key.producer;
@@ -325,8 +330,10 @@ static void lose(struct broker *broker, struct worker *worker, struct request *r
 
 void lease_lost_worker(struct broker *broker, struct worker *worker, const char *reason)
 {
-    log_warn("worker", "name=%s result=lost reason=\"%s\" leases=%u", worker->name, reason,
-             worker->leased_count);
+    bool left = worker->leased_count == 0 && worker->leaving;
+    log_write(left ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "worker",
+              "name=%s result=%s reason=\"%s\" leases=%u", worker->name, left ? "left" : "lost",
+              reason, worker->leased_count);
     struct request *request = NULL;
     while ((request = TAILQ_FIRST(&worker->leased)) != NULL) {
         lose(broker, worker, request, reason);
@@ -411,6 +418,7 @@ static void recover_one(struct broker *broker, struct store_row *row)
         return;
     }
     request->attempt_counted = true;
+    request_index_add(&broker->in_memory, request);
     (void)map_put_u64(&broker->leases.by_lease, request->lease, request);
     orphan(broker, request);
 }

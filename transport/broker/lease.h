@@ -33,7 +33,9 @@ enum lease_place {
     LEASE_NO_LOOKING /* nobody can find out what became of its earlier attempt */
 };
 
+/* Start counting behind the store's epoch; no leases yet. */
 void lease_init(struct broker *broker);
+/* Forget every lease; the disk keeps what matters. */
 void lease_fini(struct broker *broker);
 
 /* Where can this request go now? With LEASE_TO_WORKER *worker is set. */

@@ -68,6 +68,7 @@ bool ledger_healthy(const struct ledger *ledger, const char **why);
  * reads from the disk what is true. */
 bool ledger_lost(const struct ledger *ledger);
 
+/* Epoch of this open of the store: that of every event published now. */
 uint64_t ledger_epoch(const struct ledger *ledger);
 /* Sequence of the newest published event. */
 uint64_t ledger_sequence(const struct ledger *ledger);

@@ -10,6 +10,7 @@
 #include "map.h"
 #include "mem.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -271,6 +272,28 @@ const struct profile *profiles_version(const struct profiles *profiles, uint64_t
         }
     }
     return NULL;
+}
+
+bool profiles_latch(struct profiles *profiles, uint64_t version, int64_t now_ms,
+                    const char *why)
+{
+    for (size_t i = 0; i < profiles->count; i++) {
+        struct profile *profile = profiles->items[i];
+        if (profile->wire.version == version && profile->latched_at_ms == 0) {
+            profile->latched_at_ms = now_ms;
+            (void)snprintf(profile->latched_why, sizeof profile->latched_why, "%s", why);
+            return true;
+        }
+    }
+    return false;
+}
+
+void profiles_each(const struct profiles *profiles,
+                   void (*fn)(void *arg, const struct profile *profile), void *arg)
+{
+    for (size_t i = 0; i < profiles->count; i++) {
+        fn(arg, profiles->items[i]);
+    }
 }
 
 size_t profiles_count(const struct profiles *profiles)

@@ -7,10 +7,15 @@
 #include "pb.h"
 #include "settings.h"
 
+#include <stdbool.h>
+#include <stdint.h>
+
 struct profile {
     PB(Profile) wire; /* name and version set; points to settings */
     PB(MailingSettings) settings;
     struct settings_plan plan; /* borrows from settings */
+    int64_t latched_at_ms;     /* its login was refused then (wall clock); 0 = not */
+    char latched_why[256];
 };
 
 struct profiles;
@@ -24,6 +29,15 @@ void profiles_free(struct profiles **profiles);
 /* By name or by version; null when there is none. Borrowed until profiles_free. */
 const struct profile *profiles_find(const struct profiles *profiles, const char *name);
 const struct profile *profiles_version(const struct profiles *profiles, uint64_t version);
+
+/* The login of that version was refused: no job of it is leased until the profiles are read again, so that a pool of
+ * workers does not lock the account. True when it was not latched before; false too when no profile has that version. */
+bool profiles_latch(struct profiles *profiles, uint64_t version, int64_t now_ms,
+                    const char *why);
+
+/* Call fn for each profile. */
+void profiles_each(const struct profiles *profiles,
+                   void (*fn)(void *arg, const struct profile *profile), void *arg);
 
 /* How many there are. */
 size_t profiles_count(const struct profiles *profiles);

@@ -41,6 +41,9 @@ void request_free(struct request **request_p)
 {
     struct request *request = *request_p;
     if (request != NULL) {
+        if (request->index != NULL) {
+            (void)map_take_u64(&request->index->by_pk, request->pk);
+        }
         wire_blob_free(&request->body);
         free(request->results);
         free(request->folder);
@@ -48,6 +51,32 @@ void request_free(struct request **request_p)
         free(request);
         *request_p = NULL;
     }
+}
+
+void request_index_add(struct request_index *index, struct request *request)
+{
+    if (map_put_u64(&index->by_pk, request->pk, request) != NULL) {
+        bug("request %s: twice in memory", request->id);
+    }
+    request->index = index;
+}
+
+struct request *request_index_find(const struct request_index *index, uint64_t pk)
+{
+    return map_get_u64(index->by_pk, pk);
+}
+
+static void free_listed(void *arg, void *value)
+{
+    (void)arg;
+    struct request *request = value;
+    request_free(&request);
+}
+
+void request_index_fini(struct request_index *index)
+{
+    map_each(index->by_pk, free_listed, NULL);
+    map_clear(&index->by_pk);
 }
 
 static uint8_t *pack_results(PB(RecipientResult) **results, size_t count, size_t *len)

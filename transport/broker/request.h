@@ -6,6 +6,7 @@
 #define TPN_REQUEST_H
 
 #include "ledger.h"
+#include "map.h"
 #include "pb.h"
 #include "state.h"
 #include "wire.h"
@@ -16,8 +17,14 @@
 struct lane;
 struct worker;
 
+/* The requests in memory, by pk. What is not in it is a row of the store and nothing else. Zeroed = empty. */
+struct request_index {
+    struct map *by_pk;
+};
+
 struct request {
-    uint64_t pk; /* 0 until its accept is committed */
+    uint64_t pk;                 /* 0 until its accept is committed */
+    struct request_index *index; /* it is listed there; null = nowhere */
     struct lane *lane;
     char *id;
     enum state state;
@@ -30,14 +37,16 @@ struct request {
     int64_t lease_deadline_ms; /* monotonic clock */
     struct worker *worker; /* who holds the lease; null = nobody, or a worker that is gone */
     char worker_name[STORE_WORKER_BYTES];
-    bool attempt_counted;   /* this lease came to a permit or a result */
-    bool look_only;         /* the lease is to find out, not to deliver */
-    uint64_t earlier_lease; /* of the attempt that is looked after */
-    bool last_part_seen;    /* the worker has no further parts of this lease */
-    bool settling;          /* its result is on the way to the disk */
-    bool touched;           /* results differ from "every recipient pending" */
-    int route;    /* of inline settings: enum settings_route, -1 = not looked at yet */
-    char *folder; /* of inline settings with route pickup; null otherwise */
+    bool attempt_counted;     /* this lease came to a permit or a result */
+    bool look_only;           /* the lease is to find out, not to deliver */
+    uint64_t profile_version; /* of the job; 0 = the request carries its settings */
+    uint64_t earlier_lease;   /* of the attempt that is looked after */
+    bool last_part_seen;      /* the worker has no further parts of this lease */
+    bool settling; /* its end in memory is on the way to the disk: it stands in no lane */
+    bool reading;  /* its body is on the way from the disk: it counts in its lane, in no list */
+    bool touched;  /* results differ from "every recipient pending" */
+    int route;     /* of inline settings: enum settings_route, -1 = not looked at yet */
+    char *folder;  /* of inline settings with route pickup; null otherwise */
     bool partial;
     uint32_t recipients;
     uint8_t *
@@ -52,8 +61,15 @@ TAILQ_HEAD(request_list, request);
 /* From a row of the store; takes the row's results over. */
 struct request *request_of_row(struct store_row *row, struct lane *lane);
 
-/* Accepts null. */
+/* Takes it out of its index. Accepts null. */
 void request_free(struct request **request);
+
+/* Put a request that has its pk into the index; two of one pk are a bug of ours. */
+void request_index_add(struct request_index *index, struct request *request);
+/* Null when no request of that pk is in memory. */
+struct request *request_index_find(const struct request_index *index, uint64_t pk);
+/* Free what is still listed: at the end, when its owners have freed theirs. */
+void request_index_fini(struct request_index *index);
 
 /* What goes with a change of state. */
 struct request_change {

@@ -3,8 +3,8 @@
  * Design notes: rows of a lane lie on disk in the order (visible_at_ms, pk), and the cursor says how far they were taken into
  * memory. A newly accepted request goes straight into the window only when nothing due lies unread behind the cursor:
  * else it would overtake, and moving the cursor past it would leave the unread ones behind for good.
- * A row is read only while nothing of it is in memory: requests that come back from a lease never left memory, and
- * deferred ones get a visible_at_ms later than any cursor. */
+ * A row is taken only while nothing of it is in memory (the index of requests tells): requests that come back from a lease
+ * never left memory, and deferred ones get a visible_at_ms later than any cursor, or stay in memory too. */
 #include "schedule.h"
 
 #include "broker.h"
@@ -104,7 +104,8 @@ static void arm(struct schedule *schedule, int64_t due_ms)
     }
 }
 
-void schedule_later(struct schedule *schedule, struct lane *lane, int64_t visible_at_ms)
+/* A request of that lane waits on disk until visible_at_ms. */
+static void later(struct schedule *schedule, struct lane *lane, int64_t visible_at_ms)
 {
     if (lane->next_due_ms == 0 || visible_at_ms < lane->next_due_ms) {
         lane->next_due_ms = visible_at_ms;
@@ -118,7 +119,7 @@ void schedule_accepted(struct schedule *schedule, struct request *request)
     const struct broker_conf *conf = schedule->broker->conf;
     int64_t now_ms = broker_now_ms(schedule->broker);
     if (request->visible_at_ms > now_ms) {
-        schedule_later(schedule, lane, request->visible_at_ms);
+        later(schedule, lane, request->visible_at_ms);
         request_free(&request);
         return;
     }
@@ -135,6 +136,7 @@ void schedule_accepted(struct schedule *schedule, struct request *request)
     lane->after_pk = request->pk;
     lane->count++;
     schedule->window_bytes += len;
+    request_index_add(&schedule->broker->in_memory, request);
     TAILQ_INSERT_TAIL(&lane->ready, request, link);
     list_lane(schedule, lane);
 }
@@ -152,6 +154,25 @@ void schedule_returned(struct schedule *schedule, struct request *request)
     }
 }
 
+void schedule_back(struct schedule *schedule, struct request *request)
+{
+    if (request->visible_at_ms > request->lane->after_ms) {
+        later(schedule, request->lane, request->visible_at_ms);
+        request_free(&request);
+        return;
+    }
+    request->settling = false;
+    request->look_only = false;
+    request->earlier_lease = 0;
+    schedule_returned(schedule, request);
+}
+
+int64_t schedule_due_now(const struct schedule *schedule, const struct lane *lane)
+{
+    int64_t now_ms = broker_now_ms(schedule->broker);
+    return (now_ms > lane->after_ms ? now_ms : lane->after_ms) + 1;
+}
+
 /* ---- reading from the store ---- */
 
 static void body_came(void *arg, struct ledger_op *op)
@@ -160,6 +181,10 @@ static void body_came(void *arg, struct ledger_op *op)
     struct request *request = op->arg2;
     struct lane *lane = request->lane;
     schedule->bodies_coming--;
+    request->reading = false;
+    if (request->settling) { /* taken out of the lane meanwhile; its owner frees it */
+        return;
+    }
     if (op->store.result == STORE_DONE) {
         request->body = wire_blob_copy(op->store.body.data, op->store.body.len);
         schedule->window_bytes += op->store.body.len;
@@ -187,6 +212,7 @@ static void read_bodies(struct schedule *schedule, struct lane *lane)
         struct ledger_op *op = ledger_op_new(STORE_BODY, body_came, schedule);
         op->arg2 = request;
         op->store.body.pk = request->pk;
+        request->reading = true;
         schedule->bodies_coming++;
         ledger_add(broker->ledger, op);
     }
@@ -206,8 +232,12 @@ static void due_came(void *arg, struct ledger_op *op)
         struct store_row *row = &op->store.due.rows[i];
         lane->after_ms = row->visible_at_ms;
         lane->after_pk = row->pk;
+        if (request_index_find(&schedule->broker->in_memory, row->pk) != NULL) {
+            continue; /* read as it stood before a change that is on its way to the disk */
+        }
         lane->count++;
         struct request *request = request_of_row(row, lane);
+        request_index_add(&schedule->broker->in_memory, request);
         TAILQ_INSERT_TAIL(&lane->bare, request, link);
     }
     lane->spilled = count == op->store.due.limit;
@@ -295,6 +325,19 @@ static void take_from_lane(struct schedule *schedule, struct lane *lane,
     lane->count--;
     schedule->window_bytes -= wire_blob_len(request->body);
     list_lane(schedule, lane);
+}
+
+void schedule_take(struct schedule *schedule, struct request *request)
+{
+    struct lane *lane = request->lane;
+    if (request->body != NULL) {
+        take_from_lane(schedule, lane, request);
+        return;
+    }
+    if (!request->reading) {
+        TAILQ_REMOVE(&lane->bare, request, link);
+    }
+    lane->count--;
 }
 
 /* Lease the first request of the first lane of the class that somebody can take. */

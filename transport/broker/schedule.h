@@ -47,7 +47,9 @@ struct schedule {
     struct loop_timer due;
 };
 
+/* Empty; reads nothing yet. */
 void schedule_init(struct schedule *schedule, struct broker *broker);
+/* Free every lane with the requests in it. Accepts a zeroed one. */
 void schedule_fini(struct schedule *schedule);
 
 /* Find or make the lane of a key. */
@@ -62,8 +64,16 @@ void schedule_accepted(struct schedule *schedule, struct request *request);
 /* A request comes back from a lease: it is due at once, ahead of its lane. The schedule owns it. */
 void schedule_returned(struct schedule *schedule, struct request *request);
 
-/* A request of that lane waits on disk until visible_at_ms. */
-void schedule_later(struct schedule *schedule, struct lane *lane, int64_t visible_at_ms);
+/* A request waits until its visible_at_ms, and that is on disk. The schedule owns it: it is left on disk, or kept when the
+ * lane's cursor has passed it (its time was over before it was written). */
+void schedule_back(struct schedule *schedule, struct request *request);
+
+/* A visible_at_ms that is due now and lies behind the lane's cursor, for a request that goes to the disk with it. */
+int64_t schedule_due_now(const struct schedule *schedule, const struct lane *lane);
+
+/* Take a request out of its lane's window; the caller owns it. Its body may still be on the way from the disk: it must not be
+ * freed before an op that was added later is done. */
+void schedule_take(struct schedule *schedule, struct request *request);
 
 /* For the before-wait hook: lease what is due to whoever has credit, read what is missing. */
 void schedule_pump(struct schedule *schedule);

@@ -81,9 +81,10 @@ static void settled(void *arg, struct ledger_op *op)
     acknowledge(request, op);
     lease_end(broker, request);
     if (request->state == STATE_DEFERRED) {
-        schedule_later(&broker->schedule, request->lane, request->visible_at_ms);
+        schedule_back(&broker->schedule, request);
+    } else {
+        request_free(&request);
     }
-    request_free(&request);
 }
 
 /* ---- from outcomes to a state ---- */
@@ -97,13 +98,13 @@ static void log_delivery(struct broker *broker, const struct request *request,
             protobuf_c_enum_descriptor_get_value(PB_DESCRIPTOR(outcome), (int)one->outcome);
         char quoted[LOG_QUOTE_BYTES];
         log_add(&broker->deliveries, LOG_LEVEL_INFO, "delivery",
-                 "request=%s to-domain=%s server=%s attempt=%u code=%u enhanced=%s delay_ms=%u "
-                 "outcome=%s text=%s",
-                 request->id,
-                 strrchr(one->address, '@') != NULL ? strrchr(one->address, '@') + 1 : "",
-                 result->server, request->attempt, one->smtp_code, one->enhanced_code,
-                 result->duration_ms, outcome != NULL ? outcome->name : "?",
-                 log_quote(one->text, quoted));
+                "request=%s to-domain=%s server=%s attempt=%u code=%u enhanced=%s delay_ms=%u "
+                "outcome=%s text=%s",
+                request->id,
+                strrchr(one->address, '@') != NULL ? strrchr(one->address, '@') + 1 : "",
+                result->server, request->attempt, one->smtp_code, one->enhanced_code,
+                result->duration_ms, outcome != NULL ? outcome->name : "?",
+                log_quote(one->text, quoted));
     }
 }
 
@@ -180,8 +181,9 @@ static void conclude(struct broker *broker, struct request *request, struct merg
     bool handed_off = change->result != NULL && change->result->handed_off;
     PB(RecipientResult) *made = mem_zero(request->recipients, sizeof *made);
     if (request->look_only) {
-        change->visible_at_ms =
-            now_ms + 1; /* certainly not delivered: again at once, behind the lane's cursor */
+        /* Certainly not delivered: again at once, behind the lane's cursor; or it is too late (lease_place). */
+        bool over = request->expire_at_ms != 0 && request->expire_at_ms <= now_ms;
+        change->visible_at_ms = over ? request->expire_at_ms : now_ms + 1;
     }
     change->to = request_fold(merge->all, request->recipients, handed_off, &request->partial);
     if (change->to == STATE_DEFERRED &&
@@ -272,6 +274,7 @@ void settle_expired(struct broker *broker, struct request *request)
                                     .changed = merge.changed,
                                     .changed_count = merge.changed_count,
                                     .done = forget};
+    request->settling = true;
     request_move(request, broker->ledger, broker_now_ms(broker), &change);
     free(made);
     merge_fini(&merge);
@@ -314,6 +317,36 @@ static bool any_permitted(const struct merge *merge, size_t count)
     return false;
 }
 
+/* A marked recipient (PENDING with a phase: it may have the mail already) that is deferred stays PENDING, with the reply of this
+ * attempt: so the next attempt is marked, too. */
+static void keep_marks(const struct merge *merge, const PB(JobResult) *result)
+{
+    for (size_t i = 0; i < result->n_results; i++) {
+        const PB(RecipientResult) *old = merge->list->recipients[result->recipients[i]];
+        if (old->outcome == PB_OUTCOME(PENDING) && old->phase != PB_PHASE(UNSPECIFIED) &&
+            result->results[i]->outcome == PB_OUTCOME(DEFERRED)) {
+            result->results[i]->outcome = PB_OUTCOME(PENDING);
+        }
+    }
+}
+
+/* One refused login is enough: every further one brings the account nearer to being locked. */
+static void latch_login(struct broker *broker, const struct request *request,
+                        const PB(JobResult) *result)
+{
+    for (size_t i = 0; i < result->n_results; i++) {
+        const PB(RecipientResult) *one = result->results[i];
+        if (one->phase == PB_PHASE(AUTH) && one->smtp_code >= 500 &&
+            profiles_latch(broker->profiles, request->profile_version, broker_now_ms(broker),
+                           one->text)) {
+            char quoted[LOG_QUOTE_BYTES];
+            log_error("latch",
+                      "profile=%s code=%u text=%s hint=\"mend the login, then SIGHUP\"",
+                      request->lane->key.profile, one->smtp_code, log_quote(one->text, quoted));
+        }
+    }
+}
+
 /* Parts of a split request may come in any order, after a reconnection: the request is settled when the last one was
  * seen and none is on its way any more. */
 static void take_result(struct broker *broker, struct request *request, PB(JobResult) *result)
@@ -333,6 +366,8 @@ static void take_result(struct broker *broker, struct request *request, PB(JobRe
         request->attempt_counted = true;
     }
     log_delivery(broker, request, result);
+    latch_login(broker, request, result);
+    keep_marks(&merge, result);
     struct request_change change = {.result = result, .number = result->part};
     request->last_part_seen = request->last_part_seen || !result->more;
     if (!request->last_part_seen || any_permitted(&merge, request->recipients)) {
@@ -365,11 +400,14 @@ static void late_row_came(void *arg, struct ledger_op *op)
     struct worker *worker = roster_find(&broker->roster, &late->peer);
     bool undecided = op->store.result == STORE_DONE && row->state == STATE_UNKNOWN &&
                      row->lease == late->result->lease && !late->result->not_started;
-    if (undecided) {
+    if (undecided && request_index_find(&broker->in_memory, row->pk) != NULL) {
+        /* Somebody decides it at this moment. Not acknowledged, so the worker tells it again. */
+    } else if (undecided) {
         struct store_lane key = {.priority = row->priority};
         memcpy(key.profile, row->profile, sizeof key.profile);
         memcpy(key.producer, row->producer, sizeof key.producer);
         struct request *request = request_of_row(row, schedule_lane(&broker->schedule, &key));
+        request_index_add(&broker->in_memory, request);
         request->worker = worker;
         if (worker != NULL) {
             TAILQ_INSERT_TAIL(&worker->leased, request, link);

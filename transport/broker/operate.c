@@ -1,0 +1,547 @@
+/* Acts of operators.
+ *
+ * Each request is looked up in the store first. When it is in memory too, the memory is what
+ * counts, and it is changed through its object; else an object is made of the row. Either way
+ * the object leaves lane and lease, is marked as settling, and stays in the index of requests
+ * until the commit: so nobody else takes up the row meanwhile (a DUE or a GET may have read it
+ * before the change), and an act that meets such an object asks again, behind the commit that it
+ * waits for.
+ *
+ * No other op that points to the object can be under way after the commit: ops end in the order
+ * in which they were added, and an object that belongs to an act gets no new ones.
+ *
+ * What may have been sent is never touched: PERMITTED waits for its outcome, UNKNOWN is sent
+ * again only when it is resolved so. */
+#include "operate.h"
+
+#include "broker.h"
+#include "gate.h"
+#include "log.h"
+#include "mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LIMIT_DEFAULT = 100 };
+
+#define IN(name) (1u << STATE_##name)
+
+typedef bool recipient_fn(enum state state, PB(RecipientResult) *one, const char *text);
+
+struct operation_row {
+    const char *name; /* in the log */
+    const char *past; /* in the history, before "by OPERATOR" */
+    unsigned states;  /* mask of IN(…): those it is for */
+    unsigned named;   /* of them: only when an id or a filter names them */
+    enum state to;    /* STATE_NONE: what the outcomes come to */
+    recipient_fn *recipient;
+};
+
+enum { OPERATIONS = PB_OPERATION(RESOLVE_RESEND) + 1 };
+
+static recipient_fn cancel_recipient;
+static recipient_fn retry_recipient;
+static recipient_fn sent_recipient;
+static recipient_fn resend_recipient;
+
+static const struct operation_row operations[OPERATIONS] = {
+    [PB_OPERATION(CANCEL)] = {"cancel", "cancelled",
+                              IN(ACCEPTED) | IN(DEFERRED) | IN(UNKNOWN) | IN(LEASED),
+                              IN(UNKNOWN), STATE_CANCELLED, cancel_recipient},
+    [PB_OPERATION(RETRY)] = {"retry", "retried",
+                             IN(DEFERRED) | IN(FAILED) | IN(EXPIRED) | IN(CANCELLED),
+                             IN(CANCELLED), STATE_ACCEPTED, retry_recipient},
+    [PB_OPERATION(RESOLVE_SENT)] = {"resolve-sent", "resolved as sent", IN(UNKNOWN), 0,
+                                    STATE_NONE, sent_recipient},
+    [PB_OPERATION(RESOLVE_RESEND)] = {"resolve-resend", "resolved to be sent again",
+                                      IN(UNKNOWN), 0, STATE_ACCEPTED, resend_recipient},
+};
+
+/* Why nothing is done to a request in that state, when the operation is not for it. */
+static const char *const refusals[STATE_COUNT] = {
+    [STATE_NONE] = "no such request",
+    [STATE_ACCEPTED] = "it waits for its turn",
+    [STATE_LEASED] = "a worker is about to send it",
+    [STATE_PERMITTED] = "it may be on its way",
+    [STATE_DEFERRED] = "it waits for its next attempt",
+    [STATE_SENT] = "it was sent",
+    [STATE_HANDED_OFF] = "it was handed off",
+    [STATE_FAILED] = "it has failed",
+    [STATE_EXPIRED] = "it has expired",
+    [STATE_CANCELLED] = "it is cancelled",
+    [STATE_UNKNOWN] = "it may have been sent: resolve it",
+};
+
+struct operation;
+
+/* One request of an operation. */
+struct act {
+    struct operation *operation;
+    char id[STORE_ID_BYTES];
+    char producer[STORE_PRODUCER_BYTES]; /* "" = any */
+    enum state before;
+    enum state after;
+    bool done;
+    const char *reason;      /* borrowed from the operation or for ever */
+    struct request *request; /* ours until the commit; null when it stays where it is */
+};
+
+/* One QUEUE_ACT on its way: its answer is complete when nothing is pending. */
+struct operation {
+    struct broker *broker;
+    struct bus *bus;
+    struct wire_peer peer;
+    int kind;
+    char *reason;   /* "cancelled by ann: wrong address" */
+    char *operator; /* for the log */
+    char *profile;  /* these three: of the filter, null = any */
+    char *producer;
+    char *id_prefix;
+    size_t pending;
+    struct act *acts;
+    size_t count;
+    uint64_t next;
+};
+
+/* ---- recipients ---- */
+
+static char *lent(const char *text)
+{
+    return (char *)(uintptr_t)text;
+}
+
+/* PENDING with a phase: an attempt whose end is not known, to be sent again and marked (lease.c). */
+static bool is_marked(const PB(RecipientResult) *one)
+{
+    return one->outcome == PB_OUTCOME(PENDING) && one->phase != PB_PHASE(UNSPECIFIED);
+}
+
+static bool cancel_recipient(enum state state, PB(RecipientResult) *one, const char *text)
+{
+    (void)state;
+    if (is_marked(one)) {
+        one->outcome = PB_OUTCOME(UNKNOWN); /* so that a later retry is marked, too */
+        return true;
+    }
+    if (one->outcome != PB_OUTCOME(PENDING) && one->outcome != PB_OUTCOME(DEFERRED) &&
+        one->outcome != PB_OUTCOME(PERMITTED)) {
+        return false;
+    }
+    one->outcome = PB_OUTCOME(REFUSED);
+    if (one->text[0] == '\0') { /* else the last reply stays readable */
+        one->phase = PB_PHASE(BROKER);
+        one->text = lent(text);
+    }
+    return true;
+}
+
+static bool resend_recipient(enum state state, PB(RecipientResult) *one, const char *text)
+{
+    (void)state;
+    (void)text;
+    if (one->outcome != PB_OUTCOME(UNKNOWN)) {
+        return false;
+    }
+    one->outcome = PB_OUTCOME(PENDING);
+    if (one->phase == PB_PHASE(UNSPECIFIED)) {
+        one->phase = PB_PHASE(BROKER);
+    }
+    return true;
+}
+
+static bool retry_recipient(enum state state, PB(RecipientResult) *one, const char *text)
+{
+    /* A deferred request only comes sooner: who was refused stays refused. */
+    if (state == STATE_DEFERRED || one->outcome == PB_OUTCOME(DELIVERED)) {
+        return false;
+    }
+    if (one->outcome == PB_OUTCOME(UNKNOWN)) {
+        return resend_recipient(state, one, text);
+    }
+    one->outcome = PB_OUTCOME(PENDING);
+    one->phase = PB_PHASE(UNSPECIFIED);
+    one->smtp_code = 0;
+    one->enhanced_code = lent("");
+    one->text = lent("");
+    return true;
+}
+
+static bool sent_recipient(enum state state, PB(RecipientResult) *one, const char *text)
+{
+    (void)state;
+    if (one->outcome != PB_OUTCOME(UNKNOWN)) {
+        return false;
+    }
+    one->outcome = PB_OUTCOME(DELIVERED);
+    one->phase = PB_PHASE(BROKER);
+    one->smtp_code = 0;
+    one->enhanced_code = lent("");
+    one->text = lent(text);
+    return true;
+}
+
+bool operate_allowed(int operation, enum state state)
+{
+    return (operations[operation].states & (1u << state)) != 0;
+}
+
+bool operate_recipient(int operation, enum state state, PB(RecipientResult) *one,
+                       const char *text)
+{
+    return operations[operation].recipient(state, one, text);
+}
+
+/* ---- the answer ---- */
+
+static void operation_free(struct operation *operation)
+{
+    free(operation->reason);
+    free(operation->operator);
+    free(operation->profile);
+    free(operation->producer);
+    free(operation->id_prefix);
+    free(operation->acts);
+    free(operation);
+}
+
+static void send_acted(struct operation *operation)
+{
+    PB(QueueActed) reply = PB_INIT(QUEUE_ACTED);
+    PB(ActResult) *items = mem_zero(operation->count, sizeof *items);
+    PB(ActResult) **pointers = mem_zero(operation->count, sizeof *pointers);
+    for (size_t i = 0; i < operation->count; i++) {
+        struct act *act = &operation->acts[i];
+        PB(ActResult) init = PB_INIT(ACT_RESULT);
+        items[i] = init;
+        items[i].id = act->id;
+        items[i].producer = act->producer;
+        items[i].done = act->done;
+        items[i].before = (int)act->before;
+        items[i].after = (int)act->after;
+        items[i].reason = lent(act->reason);
+        pointers[i] = &items[i];
+    }
+    reply.results = pointers;
+    reply.n_results = operation->count;
+    reply.next = operation->next;
+    enum err err =
+        bus_send(operation->bus, &operation->peer, WIRE_QUEUE_ACTED, &reply.base, NULL);
+    (void)err; /* who asks and is gone gets no answer; the history has it */
+    free(pointers);
+    free(items);
+}
+
+static void send_fault(struct bus *bus, const struct wire_peer *peer, const char *field,
+                       const char *rule)
+{
+    struct wire_in in = {.peer = *peer, .verb = WIRE_QUEUE_ACT};
+    (void)snprintf(in.fault.field, sizeof in.fault.field, "%s", field);
+    (void)snprintf(in.fault.rule, sizeof in.fault.rule, "%s", rule);
+    gate_send_error(bus, &in);
+}
+
+static void one_less(struct operation *operation)
+{
+    if (--operation->pending == 0) {
+        send_acted(operation);
+        operation_free(operation);
+    }
+}
+
+static void finish(struct act *act)
+{
+    struct operation *operation = act->operation;
+    char who[LOG_QUOTE_BYTES];
+    char why[LOG_QUOTE_BYTES];
+    log_info("audit",
+             "operation=%s request=%s producer=%s operator=%s from=%s to=%s result=%s "
+             "reason=%s",
+             operations[operation->kind].name, act->id, act->producer,
+             log_quote(operation->operator, who), state_name(act->before),
+             state_name(act->after), act->done ? "done" : "refused",
+             log_quote(act->reason, why));
+    one_less(operation);
+}
+
+static void refuse(struct act *act, enum state state, const char *reason)
+{
+    act->done = false;
+    act->before = state;
+    act->after = state;
+    act->reason = reason;
+    finish(act);
+}
+
+/* ---- the act ---- */
+
+static void acted(void *arg, struct ledger_op *op)
+{
+    struct act *act = arg;
+    struct broker *broker = act->operation->broker;
+    struct request *request = act->request;
+    act->request = NULL;
+    if (op->store.result != STORE_DONE) {
+        if (!state_is_final(act->before)) {
+            /* Only what is final can be forgotten by the store, or have lost its body. */
+            bug("request %s: the store refused an act: %s", act->id, op->store.why.text);
+        }
+        request_free(&request);
+        refuse(act, act->before,
+               op->store.result == STORE_NOT_FOUND ? "it was forgotten meanwhile"
+                                                   : "its content is gone");
+        return;
+    }
+    if (request != NULL && request->state == STATE_ACCEPTED) {
+        schedule_back(&broker->schedule, request);
+    } else {
+        request_free(&request);
+    }
+    act->done = true;
+    finish(act);
+}
+
+/* The recipients as the operation leaves them. */
+struct rework {
+    PB(RequestStatus) *list;   /* the old ones, owned */
+    PB(RecipientResult) *made; /* owned; all and changed point into it or into list */
+    PB(RecipientResult) **all;
+    PB(RecipientResult) **changed;
+    size_t changed_count;
+    bool open; /* somebody is left to send to */
+};
+
+static void rework_init(struct rework *rework, const struct act *act,
+                        const struct request *request)
+{
+    size_t count = request->recipients;
+    int kind = act->operation->kind;
+    rework->list = request_results(request);
+    rework->made = mem_zero(count, sizeof *rework->made);
+    rework->all = mem_copy(rework->list->recipients, count * sizeof *rework->all);
+    rework->changed = mem_zero(count, sizeof *rework->changed);
+    rework->changed_count = 0;
+    rework->open = false;
+    for (size_t i = 0; i < count; i++) {
+        PB(RecipientResult) *one = &rework->made[i];
+        *one = *rework->all[i];
+        if (operate_recipient(kind, request->state, one, act->operation->reason)) {
+            rework->all[i] = one;
+            rework->changed[rework->changed_count++] = one;
+        }
+        rework->open = rework->open || one->outcome == PB_OUTCOME(PENDING) ||
+                       one->outcome == PB_OUTCOME(DEFERRED);
+    }
+}
+
+static void rework_fini(struct rework *rework)
+{
+    free(rework->changed);
+    free(rework->all);
+    free(rework->made);
+    trackpro__notify__v1__request_status__free_unpacked(rework->list, NULL);
+}
+
+/* Move a request that is ours: settling, in no list. */
+static void move(struct act *act, struct request *request)
+{
+    struct broker *broker = act->operation->broker;
+    const struct operation_row *row = &operations[act->operation->kind];
+    struct rework rework;
+    struct request_change change = {
+        .to = row->to, .reason = act->operation->reason, .done = acted, .arg = act};
+    rework_init(&rework, act, request);
+    if (row->to == STATE_ACCEPTED && !rework.open) {
+        request_free(&request);
+        refuse(act, act->before, "nobody is left to send it to");
+        goto out;
+    }
+    enum state folded = request_fold(rework.all, request->recipients, false, &request->partial);
+    if (row->to == STATE_NONE) {
+        change.to = folded;
+    }
+    if (row->to == STATE_ACCEPTED) {
+        change.visible_at_ms = schedule_due_now(&broker->schedule, request->lane);
+    }
+    if (rework.changed_count > 0) {
+        change.results = rework.all;
+        change.changed = rework.changed;
+        change.changed_count = rework.changed_count;
+    }
+    act->after = change.to;
+    act->reason = act->operation->reason;
+    act->request = request;
+    request_move(request, broker->ledger, broker_now_ms(broker), &change);
+out:
+    rework_fini(&rework);
+}
+
+/* A deferred request that is due already and waits in the window stays where it is. */
+static void hurry(struct act *act, struct request *request)
+{
+    struct broker *broker = act->operation->broker;
+    struct request_change change = {
+        .to = STATE_ACCEPTED, .reason = act->operation->reason, .done = acted, .arg = act};
+    act->after = change.to;
+    act->reason = change.reason;
+    request_move(request, broker->ledger, broker_now_ms(broker), &change);
+}
+
+static struct request *make_request(struct broker *broker, struct store_row *row)
+{
+    struct store_lane key = {.priority = row->priority};
+    memcpy(key.profile, row->profile, sizeof key.profile);
+    memcpy(key.producer, row->producer, sizeof key.producer);
+    struct request *request = request_of_row(row, schedule_lane(&broker->schedule, &key));
+    request_index_add(&broker->in_memory, request);
+    return request;
+}
+
+static void look_up(struct act *act);
+
+/* The row is there; it may be older than what the memory holds. */
+static void decide(struct act *act, struct store_row *row)
+{
+    struct broker *broker = act->operation->broker;
+    struct request *request = request_index_find(&broker->in_memory, row->pk);
+    memcpy(act->id, row->id, sizeof act->id);
+    memcpy(act->producer, row->producer, sizeof act->producer);
+    if (request != NULL && request->settling) {
+        look_up(act); /* once more, when that is on disk */
+        return;
+    }
+    enum state state = request != NULL ? request->state : row->state;
+    act->before = state;
+    if (!operate_allowed(act->operation->kind, state)) {
+        refuse(act, state, refusals[state]);
+        return;
+    }
+    if (request == NULL && state == STATE_LEASED) {
+        refuse(act, state, "the broker has just started: try again");
+        return;
+    }
+    if (request != NULL && operations[act->operation->kind].to == STATE_ACCEPTED) {
+        hurry(act, request);
+        return;
+    }
+    if (request == NULL) {
+        request = make_request(broker, row);
+    } else if (state == STATE_LEASED) {
+        lease_end(broker, request); /* from here on its permit is denied */
+    } else {
+        schedule_take(&broker->schedule, request);
+    }
+    request->settling = true;
+    move(act, request);
+}
+
+static void row_came(void *arg, struct ledger_op *op)
+{
+    struct act *act = arg;
+    if (op->store.result == STORE_DONE) {
+        decide(act, &op->store.get.row);
+    } else {
+        refuse(act, STATE_NONE,
+               op->store.result == STORE_NOT_FOUND ? refusals[STATE_NONE]
+                                                   : "the store cannot be read now; try again");
+    }
+}
+
+static void look_up(struct act *act)
+{
+    struct ledger_op *op = ledger_op_new(STORE_GET, row_came, act);
+    op->store.get.producer = act->producer[0] != '\0' ? act->producer : NULL;
+    op->store.get.id = act->id;
+    ledger_add(act->operation->broker->ledger, op);
+}
+
+/* ---- the question ---- */
+
+static void add_acts(struct operation *operation, size_t count)
+{
+    operation->acts = mem_zero(count, sizeof *operation->acts);
+    operation->count = count;
+    for (size_t i = 0; i < count; i++) {
+        operation->acts[i].operation = operation;
+        operation->acts[i].reason = "";
+    }
+    operation->pending = count + 1; /* one is ours, so that it cannot end before all began */
+}
+
+static void rows_came(void *arg, struct ledger_op *op)
+{
+    struct operation *operation = arg;
+    if (op->store.result != STORE_DONE) {
+        send_fault(operation->bus, &operation->peer, "",
+                   "the store cannot be read now; try again");
+        operation_free(operation);
+        return;
+    }
+    operation->next = op->store.list.next;
+    add_acts(operation, op->store.list.count);
+    for (size_t i = 0; i < op->store.list.count; i++) {
+        decide(&operation->acts[i], &op->store.list.rows[i]);
+    }
+    one_less(operation);
+}
+
+static char *text_or_null(const char *text)
+{
+    return text[0] != '\0' ? mem_text(text) : NULL;
+}
+
+static void ask_rows(struct operation *operation, const PB(QueueAct) *wish)
+{
+    struct ledger_op *op = ledger_op_new(STORE_LIST, rows_came, operation);
+    operation->profile = text_or_null(wish->filter->profile);
+    operation->producer = text_or_null(wish->filter->producer);
+    operation->id_prefix = text_or_null(wish->filter->id_prefix);
+    for (size_t i = 0; i < wish->filter->n_states; i++) {
+        op->store.list.states |= 1u << wish->filter->states[i];
+    }
+    if (wish->filter->n_states == 0) {
+        const struct operation_row *row = &operations[operation->kind];
+        op->store.list.states = row->states & ~row->named;
+    }
+    op->store.list.profile = operation->profile;
+    op->store.list.producer = operation->producer;
+    op->store.list.id_prefix = operation->id_prefix;
+    op->store.list.after = wish->after;
+    op->store.list.limit = wish->limit != 0 ? wish->limit : LIMIT_DEFAULT;
+    ledger_add(operation->broker->ledger, op);
+}
+
+static void ask_ids(struct operation *operation, const PB(QueueAct) *wish)
+{
+    add_acts(operation, wish->n_ids);
+    for (size_t i = 0; i < wish->n_ids; i++) {
+        struct act *act = &operation->acts[i];
+        (void)snprintf(act->id, sizeof act->id, "%s", wish->ids[i]);
+        (void)snprintf(act->producer, sizeof act->producer, "%s", wish->producer);
+        look_up(act);
+    }
+    one_less(operation);
+}
+
+void operate_act(struct broker *broker, struct bus *bus, const struct wire_in *in)
+{
+    const PB(QueueAct) *wish = (const PB(QueueAct) *)in->body;
+    if ((wish->n_ids > 0) == (wish->filter != NULL)) {
+        send_fault(bus, &in->peer, "ids", "either ids or a filter");
+        return;
+    }
+    struct operation *operation = mem_zero(1, sizeof *operation);
+    operation->broker = broker;
+    operation->bus = bus;
+    operation->peer = in->peer;
+    operation->kind = (int)wish->operation;
+    operation->operator= mem_text(wish->operator_);
+    operation->reason =
+        mem_format("%s by %s%s%s", operations[operation->kind].past, wish->operator_,
+                   wish->reason[0] != '\0' ? ": " : "", wish->reason);
+    if (wish->filter != NULL) {
+        ask_rows(operation, wish);
+    } else {
+        ask_ids(operation, wish);
+    }
+}
