@@ -31,6 +31,8 @@ struct ledger {
     struct bus *status;
     struct op_queue waiting;
     size_t waiting_count;
+    bool hurry; /* something that waits wants its commit now */
+    struct loop_timer patience;
     struct op_queue out; /* of the batch that is on its way, in order */
     struct store_batch batch;
     bool busy; /* the batch is on its way */
@@ -177,10 +179,17 @@ static void give(struct ledger *ledger)
         TAILQ_INSERT_TAIL(&ledger->out, op, link);
         batch->ops[batch->count++] = &op->store;
     }
+    ledger->hurry = !TAILQ_EMPTY(&ledger->waiting);
     if (batch->count > 0) {
         ledger->busy = true;
         store_thread_give(ledger->thread, batch);
     }
+}
+
+static void patience_over(void *arg)
+{
+    struct ledger *ledger = arg;
+    ledger->hurry = ledger->waiting_count > 0;
 }
 
 static void retry_now(void *arg)
@@ -205,6 +214,7 @@ enum err ledger_new(struct ledger **out, struct loop *loop, void *zmq_context,
     ledger->healthy = true;
     ledger->epoch = (*store)->epoch;
     loop_timer_init(&ledger->retry, loop, retry_now, ledger);
+    loop_timer_init(&ledger->patience, loop, patience_over, ledger);
     enum err err = store_thread_start(&ledger->thread, zmq_context, store, why);
     if (err == ERR_OK) {
         err = store_thread_attach(ledger->thread, loop, came_back, ledger);
@@ -225,6 +235,7 @@ void ledger_free(struct ledger **ledger_p)
         return;
     }
     loop_timer_disarm(&ledger->retry);
+    loop_timer_disarm(&ledger->patience);
     store_thread_stop(&ledger->thread);
     struct ledger_op *op = NULL;
     TAILQ_CONCAT(&ledger->waiting, &ledger->out, link);
@@ -240,12 +251,17 @@ void ledger_add(struct ledger *ledger, struct ledger_op *op)
 {
     TAILQ_INSERT_TAIL(&ledger->waiting, op, link);
     ledger->waiting_count++;
+    if (!op->patient) {
+        ledger->hurry = true;
+    } else if (!loop_timer_armed(&ledger->patience)) {
+        loop_timer_arm(&ledger->patience, LEDGER_PATIENCE_MS);
+    }
 }
 
 void ledger_pump(struct ledger *ledger)
 {
     store_thread_pump(ledger->thread);
-    if (!ledger->busy && ledger->waiting_count > 0 && ledger->healthy && !ledger->lost) {
+    if (!ledger->busy && ledger->hurry && ledger->healthy && !ledger->lost) {
         give(ledger);
     }
 }

@@ -19,14 +19,18 @@
 struct ledger;
 struct ledger_op;
 
+enum { LEDGER_PATIENCE_MS = 50 };
+
 /* An op is finished: op->store says how. The ledger frees it afterwards. */
 typedef void ledger_fn(void *arg, struct ledger_op *op);
 
 struct ledger_op {
     struct store_op store;
     ledger_fn *done;
-    void *arg;       /* for done */
-    void *arg2;      /* for done */
+    void *arg;  /* for done */
+    void *arg2; /* for done */
+    bool
+        patient; /* need not be committed by itself: rides with the next op, or goes after LEDGER_PATIENCE_MS */
     uint64_t number; /* for done */
     uint8_t *event; /* owned: what store.event points to, with room for the numbers behind it */
     uint8_t *results; /* owned: what store.move.results points to */

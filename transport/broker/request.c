@@ -153,6 +153,9 @@ void request_move(struct request *request, struct ledger *ledger, int64_t now_ms
     struct ledger_op *op = ledger_op_new(STORE_MOVE, change->done, change->arg);
     op->arg2 = request;
     op->number = change->number;
+    op->patient =
+        change->to ==
+        STATE_LEASED; /* lost in a crash, it is no harm: the JOB left before it anyway */
     request->state = change->to;
     if (change->visible_at_ms != 0) {
         request->visible_at_ms = change->visible_at_ms;
