@@ -400,6 +400,22 @@ static enum err choose_route(struct reading *r)
     return choose_smtp(r);
 }
 
+/* A limit that nobody keeps would lock somebody's account: what is not built in is refused, not overlooked. */
+static enum err check_not_yet(struct reading *r)
+{
+    static const char words[] = "is not built in yet: leave it out";
+    if (r->from->max_messages_per_minute != 0) {
+        return refuse(r, "max_messages_per_minute", words);
+    }
+    if (r->from->max_recipients_per_day != 0) {
+        return refuse(r, "max_recipients_per_day", words);
+    }
+    if (text_or_empty(r->from->failover_profile)[0] != '\0') {
+        return refuse(r, "failover_profile", words);
+    }
+    return ERR_OK;
+}
+
 enum err settings_plan(const PB(MailingSettings) *settings, struct settings_plan *plan,
                        const char **field, struct err_text *why)
 {
@@ -421,6 +437,9 @@ enum err settings_plan(const PB(MailingSettings) *settings, struct settings_plan
     enum err err = check_ranges(&r);
     if (err == ERR_OK) {
         err = check_enums(&r);
+    }
+    if (err == ERR_OK) {
+        err = check_not_yet(&r);
     }
     if (err == ERR_OK) {
         err = choose_route(&r);

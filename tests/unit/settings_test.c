@@ -97,6 +97,9 @@ CHANGE(timeout_99, s->connect_timeout_ms = 99)
 CHANGE(timeout_100, s->connect_timeout_ms = 100)
 CHANGE(timeout_hour, s->content_timeout_ms = 3600000)
 CHANGE(timeout_more, s->content_timeout_ms = 3600001)
+CHANGE(minute_limit, s->max_messages_per_minute = 30)
+CHANGE(day_limit, s->max_recipients_per_day = 500)
+CHANGE(failover, s->failover_profile = text("b"))
 CHANGE(limit_more, s->max_connections = 1000001)
 CHANGE(pickup, s->use_pickup_folder = 1; s->smtp_server = text("/srv/pickup"))
 CHANGE(pickup_dots_in_name, s->use_pickup_folder = 1; s->smtp_server = text("/srv/..pickup"))
@@ -195,6 +198,9 @@ static const struct row rows[] = {
     GOOD(timeout_100, STARTTLS, 587, "mail.test"),
     GOOD(timeout_hour, STARTTLS, 587, "mail.test"),
     BAD(timeout_more, "content_timeout_ms", "from 100 to 3600000"),
+    BAD(minute_limit, "max_messages_per_minute", "not built in yet"),
+    BAD(day_limit, "max_recipients_per_day", "not built in yet"),
+    BAD(failover, "failover_profile", "not built in yet"),
     BAD(limit_more, "max_connections", "from 1 to 1000000"),
     OTHER(pickup, PICKUP),
     OTHER(pickup_dots_in_name, PICKUP),

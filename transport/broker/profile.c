@@ -71,6 +71,11 @@ static const struct conf_name policy_names[] = {{"hold", PB_POLICY(HOLD)},
         .key = #field, .kind = CONF_UINT, .offset = AT(field), .min = 1, .max = 1000000,       \
         .doc = (words)                                                                         \
     }
+/* Known, and refused by settings_plan until it is built in. */
+#define LATER_ROW(field, words)                                                                \
+    {                                                                                          \
+        .key = #field, .kind = CONF_UINT, .offset = AT(field), .max = 1000000, .doc = words    \
+    }
 #define TIME_ROW(name, field, words)                                                           \
     {                                                                                          \
         .key = (name), .kind = CONF_DURATION, .offset = AT(field), .min = 100, .max = HOUR,    \
@@ -126,9 +131,10 @@ const struct conf_row profile_rows[] = {
     TIME_ROW("connect_timeout", connect_timeout_ms, "TCP, TLS, greeting and login together"),
     TIME_ROW("reply_timeout", reply_timeout_ms, "for the reply to each command"),
     TIME_ROW("content_timeout", content_timeout_ms, "from the final dot to its reply"),
-    LIMIT_ROW(max_connections, "connections to the server"),
-    LIMIT_ROW(max_messages_per_minute, "mails a minute"),
-    LIMIT_ROW(max_recipients_per_day, "recipients in 24 hours"),
+    LIMIT_ROW(max_connections, "connections to the server, of each worker"),
+    LATER_ROW(max_messages_per_minute, "mails a minute; 0 = no limit, the only choice as yet"),
+    LATER_ROW(max_recipients_per_day,
+              "recipients in 24 hours; 0 = no limit, the only choice as yet"),
     LIMIT_ROW(max_recipients_per_message, "recipients of one mail; more are split"),
     LIMIT_ROW(max_messages_per_connection, "mails before a connection is closed"),
     TIME_ROW("max_connection_age", max_connection_age_ms,
@@ -137,8 +143,9 @@ const struct conf_row profile_rows[] = {
     ENUM_ROW(pipelining, pipelining_names, "auto, full, envelope or off (RFC 2920)"),
     ENUM_ROW(pickup_dialect, dialect_names, "iis, exchange or plain"),
     ENUM_ROW(unknown_policy, policy_names, "hold, resend_marked or assume_sent"),
-    TEXT_ROW(failover_profile,
-             "profile to use when this one certainly did not accept the mail"),
+    TEXT_ROW(
+        failover_profile,
+        "profile to use when this one certainly did not accept the mail; not built in yet"),
     {.key = NULL, .whole = check_profile},
 };
 
