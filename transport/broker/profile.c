@@ -74,7 +74,7 @@ static const struct conf_name policy_names[] = {{"hold", PB_POLICY(HOLD)},
 /* Known, and refused by settings_plan until it is built in. */
 #define LATER_ROW(field, words)                                                                \
     {                                                                                          \
-        .key = #field, .kind = CONF_UINT, .offset = AT(field), .max = 1000000, .doc = words    \
+        .key = #field, .kind = CONF_UINT, .offset = AT(field), .max = 1000000, .doc = (words)  \
     }
 #define TIME_ROW(name, field, words)                                                           \
     {                                                                                          \
