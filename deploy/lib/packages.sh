@@ -4,7 +4,8 @@
 # shellcheck disable=SC2034  # read by those who source this
 build_packages=(
     cmake ninja-build pkg-config gcc libc6-dev libzmq3-dev libcurl4-openssl-dev libssl-dev libprotobuf-c-dev
-    protobuf-c-compiler protobuf-compiler libsqlite3-dev libyaml-dev libidn2-dev)
+    protobuf-c-compiler protobuf-compiler libsqlite3-dev libyaml-dev libidn2-dev uthash-dev
+    ca-certificates)
 # shellcheck disable=SC2034
 test_packages=(
     clang libclang-rt-14-dev libcmocka-dev python3 python3-zmq python3-protobuf postfix sasl2-bin libsasl2-modules
