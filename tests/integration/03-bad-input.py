@@ -192,6 +192,35 @@ def test_garbage_on_every_port(lab):
     check(broker.alive(), "the broker ended")
 
 
+def test_worker_whose_results_make_no_sense(lab):
+    """Results that name a recipient twice, none there is, or too many: refused, and the broker lives on."""
+    broker, publisher, _ = good_lab(lab, elsewhere=smtp_profile(9))
+    pb = lab.pb
+    context = zmq.Context()
+    liar = context.socket(zmq.DEALER)
+    liar.connect(broker.endpoints["work"])
+    # The worker with the most credit gets the next job.
+    liar.send_multipart([b"TPN1.READY", pb.Ready(worker="liar", instance="liar-1", credit=1000,
+                                                 capabilities=["smtp"]).SerializeToString()])
+    wait_until(lambda: "name=liar" in broker.text(), "the liar among the workers")
+    publisher.submit(lab.request("lied", to=["a@e.test", "b@e.test"], profile="elsewhere"))
+    job = None
+    while job is None:
+        check(liar.poll(20000), "the liar never got a job")
+        frames = liar.recv_multipart()
+        if frames[0] == b"TPN1.JOB":
+            job = pb.Job.FromString(frames[1])
+    one = pb.RecipientResult(address="a@e.test", outcome=pb.OUTCOME_DELIVERED)
+    for indices in ([0, 0], [1, 0], [7], [0, 1] * 1000, [0]):
+        results = [one] * (len(indices) if len(indices) > 1 or indices == [7] else 3)
+        lie = pb.JobResult(lease=job.lease, recipients=indices, results=results)
+        liar.send_multipart([b"TPN1.RESULT", pb.Result(results=[lie]).SerializeToString()])
+    wait_until(lambda: broker.text().count('refused="') >= 5, "five refusals in the broker's log")
+    check(broker.alive(), "the broker ended")
+    liar.close(linger=0)
+    context.term()
+
+
 def test_pickup_folder_that_cannot_be_written(lab):
     a_file = lab.dir / "a-file"
     a_file.write_text("no folder\n")

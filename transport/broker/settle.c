@@ -291,6 +291,9 @@ static const char *fault_of(const struct request *request, const PB(JobResult) *
         if (result->recipients[i] >= request->recipients) {
             return "no such recipient";
         }
+        if (i > 0 && result->recipients[i] <= result->recipients[i - 1]) {
+            return "recipients must rise"; /* none twice: the lists here have a place for each */
+        }
         if (result->results[i]->outcome < PB_OUTCOME(DELIVERED) ||
             result->results[i]->outcome > PB_OUTCOME(UNKNOWN)) {
             return "no outcome of an attempt";
