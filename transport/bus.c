@@ -48,9 +48,10 @@ struct role_row {
 };
 
 static const struct role_row roles[] = {
-    [BUS_ROUTER] = {ZMQ_ROUTER, true},  [BUS_DEALER] = {ZMQ_DEALER, false},
-    [BUS_XPUB] = {ZMQ_XPUB, true},      [BUS_SUB] = {ZMQ_SUB, false},
-    [BUS_PAIR_BIND] = {ZMQ_PAIR, true}, [BUS_PAIR_CONNECT] = {ZMQ_PAIR, false},
+    [BUS_ROUTER] = {ZMQ_ROUTER, true},
+    [BUS_DEALER] = {ZMQ_DEALER, false},
+    [BUS_XPUB] = {ZMQ_XPUB, true},
+    [BUS_SUB] = {ZMQ_SUB, false},
 };
 
 void *bus_context_new(void)

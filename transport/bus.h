@@ -14,9 +14,7 @@ enum bus_role {
     BUS_ROUTER, /* bind; mandatory routing, a reconnecting id takes over */
     BUS_DEALER, /* connect; queues nothing while there is no connection */
     BUS_XPUB,   /* bind; reads and ignores subscriptions */
-    BUS_SUB,    /* connect; see bus_subscribe */
-    BUS_PAIR_BIND,
-    BUS_PAIR_CONNECT
+    BUS_SUB     /* connect; see bus_subscribe */
 };
 
 struct bus_options {

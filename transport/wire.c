@@ -72,7 +72,6 @@ const ProtobufCMessageDescriptor *wire_verb_type(enum wire_verb verb)
 
 struct wire_blob {
     zmq_msg_t msg;
-    unsigned refs;
 };
 
 const uint8_t *wire_blob_data(const struct wire_blob *blob)
@@ -86,17 +85,11 @@ size_t wire_blob_len(const struct wire_blob *blob)
     return zmq_msg_size(&blob->msg);
 }
 
-struct wire_blob *wire_blob_ref(struct wire_blob *blob)
-{
-    blob->refs++;
-    return blob;
-}
-
 void wire_blob_free(struct wire_blob **blob_p)
 {
     struct wire_blob *blob = *blob_p;
     *blob_p = NULL;
-    if (blob != NULL && --blob->refs == 0) {
+    if (blob != NULL) {
         (void)zmq_msg_close(&blob->msg);
         free(blob);
     }
@@ -106,7 +99,6 @@ void wire_blob_free(struct wire_blob **blob_p)
 static struct wire_blob *blob_of(zmq_msg_t *msg)
 {
     struct wire_blob *blob = mem_zero(1, sizeof *blob);
-    blob->refs = 1;
     (void)zmq_msg_init(&blob->msg);
     (void)zmq_msg_move(&blob->msg, msg);
     return blob;

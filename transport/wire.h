@@ -59,15 +59,13 @@ const char *wire_verb_name(enum wire_verb verb);
 /* Type of frame 1. */
 const ProtobufCMessageDescriptor *wire_verb_type(enum wire_verb verb);
 
-/* Bytes that came in one frame, kept without a copy, shared by count. One thread at a time. */
+/* Bytes that came in one frame, kept without a copy, with one owner. One thread at a time. */
 struct wire_blob;
 /* Its bytes; borrowed while the blob lives. */
 const uint8_t *wire_blob_data(const struct wire_blob *blob);
 /* How many. */
 size_t wire_blob_len(const struct wire_blob *blob);
-/* One owner more; returns the blob. */
-struct wire_blob *wire_blob_ref(struct wire_blob *blob);
-/* One owner less, the last one frees it; nulls the pointer. */
+/* Free it and null the pointer. */
 void wire_blob_free(struct wire_blob **blob); /* accepts null */
 /* A blob of the caller's own bytes, copied. */
 struct wire_blob *wire_blob_copy(const void *data, size_t len);

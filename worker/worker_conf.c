@@ -5,14 +5,6 @@
 
 #include <string.h>
 
-static const struct conf_name level_names[] = {
-    {"error", LOG_LEVEL_ERROR},
-    {"warn", LOG_LEVEL_WARN},
-    {"info", LOG_LEVEL_INFO},
-    {"debug", LOG_LEVEL_DEBUG},
-    {NULL, 0},
-};
-
 #define AT(field) offsetof(struct worker_conf, field)
 
 static enum err check_absolute(const char *text, struct err_text *why)
@@ -100,7 +92,7 @@ const struct conf_row worker_conf_rows[] = {
      .kind = CONF_ENUM,
      .offset = AT(log_level),
      .default_text = "info",
-     .names = level_names,
+     .names = conf_log_levels,
      .doc = "error, warn, info or debug"},
     {.key = NULL, .whole = check_all},
 };

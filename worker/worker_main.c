@@ -44,14 +44,6 @@ static const struct flag_program program = {
              "SIGTERM and SIGINT finish what was begun, give back the rest, and stop.\n",
 };
 
-static void take(char **target, const char *value)
-{
-    if (value != NULL) {
-        free(*target);
-        *target = mem_text(value);
-    }
-}
-
 static void add_roots(struct worker_conf *conf, const struct flag_list *roots)
 {
     struct conf_texts *all = &conf->pickup_roots;
@@ -68,16 +60,12 @@ static enum err configure(const struct arguments *arguments, struct worker_conf 
     struct buf errors;
     buf_init(&errors, 65536);
     enum err err = worker_conf_read(arguments->config, conf, &errors);
-    take(&conf->broker, arguments->broker);
-    take(&conf->name, arguments->name);
+    flag_over_text(&conf->broker, arguments->broker);
+    flag_over_text(&conf->name, arguments->name);
     add_roots(conf, &arguments->pickup_roots);
-    enum log_level level = (enum log_level)conf->log_level;
-    if (arguments->log_level != NULL &&
-        log_level_parse(arguments->log_level, &level) != ERR_OK) {
-        buf_add_text(&errors, "--log-level: must be error, warn, info or debug\n");
+    if (flag_over_level(&conf->log_level, arguments->log_level, &errors) != ERR_OK) {
         err = ERR_CONFIG;
     }
-    conf->log_level = (int)level;
     if (arguments->jobs != NULL) {
         char *end = NULL;
         unsigned long jobs = strtoul(arguments->jobs, &end, 10);

@@ -36,6 +36,9 @@ struct conf_name {
     int value;
 };
 
+/* The words of a log level, for rows of kind CONF_ENUM. */
+extern const struct conf_name conf_log_levels[];
+
 struct conf_row;
 
 /* A rule of one text. ERR_OK, or any error with the rule in why. */

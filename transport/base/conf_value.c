@@ -4,6 +4,7 @@
  * conf.c puts the place before the sentence. */
 #include "conf_value.h"
 
+#include "log.h"
 #include "mem.h"
 
 #include <inttypes.h>
@@ -31,6 +32,14 @@ static const char *read_number(const char *text, uint64_t *out)
 struct unit {
     const char *name;
     uint64_t factor;
+};
+
+const struct conf_name conf_log_levels[] = {
+    {"error", LOG_LEVEL_ERROR},
+    {"warn", LOG_LEVEL_WARN},
+    {"info", LOG_LEVEL_INFO},
+    {"debug", LOG_LEVEL_DEBUG},
+    {NULL, 0},
 };
 
 static const struct unit durations[] = {{"ms", 1},      {"s", 1000},     {"min", 60000},

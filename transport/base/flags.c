@@ -1,6 +1,7 @@
 /* Flags from a table, on getopt_long(3). */
 #include "flags.h"
 
+#include "log.h"
 #include "mem.h"
 #include "version.h"
 
@@ -110,4 +111,23 @@ void flag_free(const struct flag_program *program, void *target)
             *(char **)(void *)place = NULL;
         }
     }
+}
+
+void flag_over_text(char **target, const char *value)
+{
+    if (value != NULL) {
+        free(*target);
+        *target = mem_text(value);
+    }
+}
+
+enum err flag_over_level(int *target, const char *value, struct buf *errors)
+{
+    enum log_level level = (enum log_level) * target;
+    if (value != NULL && log_level_parse(value, &level) != ERR_OK) {
+        buf_add_text(errors, "--log-level: must be error, warn, info or debug\n");
+        return ERR_CONFIG;
+    }
+    *target = (int)level;
+    return ERR_OK;
 }

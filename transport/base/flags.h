@@ -4,6 +4,9 @@
 
 #include <stddef.h>
 
+#include "buf.h"
+#include "err.h"
+
 enum flag_exit {
     FLAG_GO_ON = -1, /* not an exit code: the flags are read */
     FLAG_EXIT_OK = 0,
@@ -44,5 +47,11 @@ int flag_read(const struct flag_program *program, int argc, char **argv, void *t
 
 /* Free every text that flag_read put into the target, and null it. */
 void flag_free(const struct flag_program *program, void *target);
+
+/* A flag goes over what a file said: *target is freed and becomes a copy of value. Null = the flag was not given. */
+void flag_over_text(char **target, const char *value);
+
+/* The same for a log level (enum log_level). ERR_CONFIG with a line in errors when there is none of that name. */
+enum err flag_over_level(int *target, const char *value, struct buf *errors) NODISCARD;
 
 #endif

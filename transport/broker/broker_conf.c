@@ -8,14 +8,6 @@
 #include "mem.h"
 #include "path.h"
 
-static const struct conf_name level_names[] = {
-    {"error", LOG_LEVEL_ERROR},
-    {"warn", LOG_LEVEL_WARN},
-    {"info", LOG_LEVEL_INFO},
-    {"debug", LOG_LEVEL_DEBUG},
-    {NULL, 0},
-};
-
 #define AT(field) offsetof(struct broker_conf, field)
 
 enum { DELAY_MAX_DAYS = 7 };
@@ -164,7 +156,7 @@ const struct conf_row broker_conf_rows[] = {
      .kind = CONF_ENUM,
      .offset = AT(log_level),
      .default_text = "info",
-     .names = level_names,
+     .names = conf_log_levels,
      .doc = "error, warn, info or debug"},
     {.key = NULL, .whole = check_all},
 };

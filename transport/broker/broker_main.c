@@ -56,33 +56,21 @@ static const struct flag_program program = {
              "SIGTERM and SIGINT stop, SIGHUP reads the profiles again.\n",
 };
 
-static void take(char **target, const char *value)
-{
-    if (value != NULL) {
-        free(*target);
-        *target = mem_text(value);
-    }
-}
-
 /* The command line goes over the file. */
 static enum err configure(const struct arguments *arguments, struct broker_conf *conf)
 {
     struct buf errors;
     buf_init(&errors, 65536);
     enum err err = broker_conf_read(arguments->config, conf, &errors);
-    take(&conf->profiles_file, arguments->profiles);
-    take(&conf->data_folder, arguments->data);
-    take(&conf->submit, arguments->submit);
-    take(&conf->work, arguments->work);
-    take(&conf->status, arguments->status);
-    take(&conf->admin, arguments->admin);
-    enum log_level level = (enum log_level)conf->log_level;
-    if (arguments->log_level != NULL &&
-        log_level_parse(arguments->log_level, &level) != ERR_OK) {
-        buf_add_text(&errors, "--log-level: must be error, warn, info or debug\n");
+    flag_over_text(&conf->profiles_file, arguments->profiles);
+    flag_over_text(&conf->data_folder, arguments->data);
+    flag_over_text(&conf->submit, arguments->submit);
+    flag_over_text(&conf->work, arguments->work);
+    flag_over_text(&conf->status, arguments->status);
+    flag_over_text(&conf->admin, arguments->admin);
+    if (flag_over_level(&conf->log_level, arguments->log_level, &errors) != ERR_OK) {
         err = ERR_CONFIG;
     }
-    conf->log_level = (int)level;
     if (arguments->check_config && conf->profiles_file != NULL) {
         struct profiles *profiles = NULL;
         if (profiles_read(conf->profiles_file, &profiles, &errors) != ERR_OK) {

@@ -271,7 +271,7 @@ const struct profile *profiles_find(const struct profiles *profiles, const char 
     return map_get_text(profiles->by_name, name);
 }
 
-const struct profile *profiles_version(const struct profiles *profiles, uint64_t version)
+static struct profile *find_version(const struct profiles *profiles, uint64_t version)
 {
     for (size_t i = 0; i < profiles->count; i++) {
         if (profiles->items[i]->wire.version == version) {
@@ -281,18 +281,21 @@ const struct profile *profiles_version(const struct profiles *profiles, uint64_t
     return NULL;
 }
 
+const struct profile *profiles_version(const struct profiles *profiles, uint64_t version)
+{
+    return find_version(profiles, version);
+}
+
 bool profiles_latch(struct profiles *profiles, uint64_t version, int64_t now_ms,
                     const char *why)
 {
-    for (size_t i = 0; i < profiles->count; i++) {
-        struct profile *profile = profiles->items[i];
-        if (profile->wire.version == version && profile->latched_at_ms == 0) {
-            profile->latched_at_ms = now_ms;
-            (void)snprintf(profile->latched_why, sizeof profile->latched_why, "%s", why);
-            return true;
-        }
+    struct profile *profile = find_version(profiles, version);
+    if (profile == NULL || profile->latched_at_ms != 0) {
+        return false;
     }
-    return false;
+    profile->latched_at_ms = now_ms;
+    (void)snprintf(profile->latched_why, sizeof profile->latched_why, "%s", why);
+    return true;
 }
 
 void profiles_each(const struct profiles *profiles,
