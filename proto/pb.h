@@ -7,6 +7,7 @@
 
 #include "admin.pb-c.h"
 #include "notification.pb-c.h"
+#include "probe.pb-c.h"
 #include "settings.pb-c.h"
 #include "status.pb-c.h"
 #include "work.pb-c.h"
@@ -29,6 +30,8 @@
 #define PB_PIPELINING(name) TRACKPRO__NOTIFY__V1__PIPELINING__PIPELINING_##name
 #define PB_DIALECT(name) TRACKPRO__NOTIFY__V1__PICKUP_DIALECT__PICKUP_DIALECT_##name
 #define PB_OPERATION(name) TRACKPRO__NOTIFY__V1__OPERATION__OPERATION_##name
+#define PB_PROBE(name) TRACKPRO__NOTIFY__V1__PROBE_STEP_NAME__PROBE_STEP_NAME_##name
+#define PB_VERDICT(name) TRACKPRO__NOTIFY__V1__PROBE_VERDICT__PROBE_VERDICT_##name
 #define PB_POLICY(name) TRACKPRO__NOTIFY__V1__UNKNOWN_POLICY__UNKNOWN_POLICY_##name
 
 /* Descriptor of a message or an enum, by its C name in lower case: PB_DESCRIPTOR(job). */

@@ -349,6 +349,40 @@ static const struct check_rule drain_rules[] = {
 };
 static const struct check_set drain = SET(drain);
 
+/* probe.proto */
+
+static const struct check_rule probe_rules[] = {
+    {.field = "profile", .form = CHECK_ID, .max = NAME_MAX_BYTES},
+    {.field = "settings", .form = CHECK_MESSAGE, .set = &mailing_settings},
+    {.field = "from", .form = CHECK_LINE, .max = 254},
+    {.field = "recipient", .form = CHECK_LINE, .max = 254},
+    {.field = "number", .form = CHECK_NUMBER},
+    {.field = "profile_version", .form = CHECK_NUMBER},
+};
+static const struct check_set probe = SET(probe);
+
+static const struct check_rule probe_step_rules[] = {
+    {.field = "name", .form = CHECK_ENUM, .required = true},
+    {.field = "verdict", .form = CHECK_ENUM, .required = true},
+    {.field = "duration_us", .form = CHECK_NUMBER},
+    {.field = "detail", .form = CHECK_LINE, .max = 1024},
+    {.field = "smtp_code", .form = CHECK_NUMBER, .min = 200, .max = 599},
+    {.field = "enhanced_code", .form = CHECK_ID, .max = 16},
+    {.field = "text", .form = CHECK_LINE, .max = 512},
+    {.field = "remedy", .form = CHECK_LINE, .max = 1024},
+};
+static const struct check_set probe_step = SET(probe_step);
+
+static const struct check_rule probe_report_rules[] = {
+    {.field = "passed", .form = CHECK_NUMBER},
+    {.field = "steps", .form = CHECK_MESSAGE, .max_entries = 32, .set = &probe_step},
+    {.field = "profile", .form = CHECK_ID, .max = NAME_MAX_BYTES},
+    {.field = "server", .form = CHECK_LINE, .max = SETTING_MAX},
+    {.field = "worker", .form = CHECK_LINE, .max = 128},
+    {.field = "number", .form = CHECK_NUMBER},
+};
+static const struct check_set probe_report = SET(probe_report);
+
 /* admin.proto */
 
 static const struct check_rule queue_filter_rules[] = {
@@ -468,6 +502,8 @@ static const struct check_set *const sets[] = {
     &profile,
     &drain,
     &status_event,
+    &probe,
+    &probe_report,
     &queue_page,
     &queue_acted,
     &stats,
@@ -487,6 +523,7 @@ static const struct check_set *const sets[] = {
     &state_count,
     &worker_info,
     &held_profile,
+    &probe_step,
 };
 
 const struct check_set *check_rules_find(const ProtobufCMessageDescriptor *type)

@@ -48,6 +48,8 @@ static const struct verb_row verbs[WIRE_VERB_COUNT] = {
     [WIRE_RESULT_OK] = {VERB_PREFIX "RESULT_OK", PB_DESCRIPTOR(result_ok), 0, false},
     [WIRE_PROFILE] = {VERB_PREFIX "PROFILE", PB_DESCRIPTOR(profile), 0, false},
     [WIRE_DRAIN] = {VERB_PREFIX "DRAIN", PB_DESCRIPTOR(drain), 0, false},
+    [WIRE_PROBE] = {VERB_PREFIX "PROBE", PB_DESCRIPTOR(probe), 0, false},
+    [WIRE_PROBED] = {VERB_PREFIX "PROBED", PB_DESCRIPTOR(probe_report), 0, false},
     [WIRE_QUEUE_LS] = {VERB_PREFIX "QUEUE_LS", PB_DESCRIPTOR(queue_list), 0, false},
     [WIRE_QUEUE_PAGE] = {VERB_PREFIX "QUEUE_PAGE", PB_DESCRIPTOR(queue_page),
                          WIRE_REQUEST_MAX_BYTES, false},

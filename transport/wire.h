@@ -42,6 +42,9 @@ enum wire_verb {
     WIRE_RESULT_OK,
     WIRE_PROFILE,
     WIRE_DRAIN,
+    /* submit, admin and work */
+    WIRE_PROBE,
+    WIRE_PROBED,
     /* admin */
     WIRE_QUEUE_LS,
     WIRE_QUEUE_PAGE,
