@@ -19,6 +19,7 @@
 #include <openssl/crypto.h>
 
 struct raw {
+    const char *field; /* of the settings, for messages */
     size_t len;
     char bytes[SECRET_MAX_BYTES + 3]; /* with CRLF and one byte to notice that there is more */
 };
@@ -47,10 +48,10 @@ static enum err from_path(const char *path, struct raw *raw, struct err_text *wh
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0) {
         err = errno == ENOENT ? ERR_NOT_FOUND : ERR_IO;
-        return err_set_errno(why, err, errno, "password: cannot open %s", path);
+        return err_set_errno(why, err, errno, "%s: cannot open %s", raw->field, path);
     }
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-        err = err_set(why, ERR_IO, "password: %s is not a regular file", path);
+        err = err_set(why, ERR_IO, "%s: %s is not a regular file", raw->field, path);
         goto out;
     }
     if ((st.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
@@ -59,7 +60,7 @@ static enum err from_path(const char *path, struct raw *raw, struct err_text *wh
     }
     err = read_all(fd, raw);
     if (err != ERR_OK) {
-        err = err_set_errno(why, err, errno, "password: cannot read %s", path);
+        err = err_set_errno(why, err, errno, "%s: cannot read %s", raw->field, path);
     }
 out:
     (void)close(fd);
@@ -69,7 +70,7 @@ out:
 static enum err from_file(const char *name, struct raw *raw, struct err_text *why)
 {
     if (name[0] != '/') {
-        return err_set(why, ERR_INVALID, "password: file: needs an absolute path");
+        return err_set(why, ERR_INVALID, "%s: file: needs an absolute path", raw->field);
     }
     return from_path(name, raw, why);
 }
@@ -79,7 +80,8 @@ static enum err from_environment(const char *name, struct raw *raw, struct err_t
     /* NOLINTNEXTLINE(concurrency-mt-unsafe): nothing in this program changes the environment */
     const char *value = getenv(name);
     if (value == NULL) {
-        return err_set(why, ERR_NOT_FOUND, "password: environment has no variable %s", name);
+        return err_set(why, ERR_NOT_FOUND, "%s: environment has no variable %s", raw->field,
+                       name);
     }
     raw->len = strnlen(value, sizeof raw->bytes);
     memcpy(raw->bytes, value, raw->len);
@@ -91,11 +93,12 @@ static enum err from_credential(const char *name, struct raw *raw, struct err_te
     /* NOLINTNEXTLINE(concurrency-mt-unsafe): nothing in this program changes the environment */
     const char *folder = getenv("CREDENTIALS_DIRECTORY");
     if (name[0] == '\0' || name[0] == '.' || strchr(name, '/') != NULL) {
-        return err_set(why, ERR_INVALID, "password: credential: needs a plain file name");
+        return err_set(why, ERR_INVALID, "%s: credential: needs a plain file name", raw->field);
     }
     if (folder == NULL || folder[0] != '/') {
         return err_set(why, ERR_NOT_FOUND,
-                       "password: credential:%s, but CREDENTIALS_DIRECTORY is not set", name);
+                       "%s: credential:%s, but CREDENTIALS_DIRECTORY is not set", raw->field,
+                       name);
     }
     char *path = mem_format("%s/%s", folder, name);
     enum err err = from_path(path, raw, why);
@@ -112,8 +115,8 @@ static const struct form {
     {"file:", from_file},
 };
 
-/* Cut one newline; refuse what no SMTP login can carry. */
-static enum err check(struct raw *raw, struct err_text *why)
+/* A secret of one line: cut one newline; refuse what no SMTP login can carry. */
+static enum err check_line(struct raw *raw, struct err_text *why)
 {
     if (raw->len > 0 && raw->bytes[raw->len - 1] == '\n') {
         raw->len--;
@@ -121,21 +124,32 @@ static enum err check(struct raw *raw, struct err_text *why)
             raw->len--;
         }
     }
-    if (raw->len > SECRET_MAX_BYTES) {
-        return err_set(why, ERR_LIMIT, "password: longer than %d bytes", (int)SECRET_MAX_BYTES);
-    }
-    if (raw->len == 0) {
-        return err_set(why, ERR_NOT_FOUND, "password: the reference leads to an empty secret");
-    }
     for (size_t i = 0; i < raw->len; i++) {
         if ((unsigned char)raw->bytes[i] < ' ') {
-            return err_set(why, ERR_INVALID, "password: has a line break or control byte");
+            return err_set(why, ERR_INVALID, "%s: has a line break or control byte",
+                           raw->field);
         }
     }
     return ERR_OK;
 }
 
-enum err secret_open(const char *reference, char **out, struct err_text *why)
+static enum err check_length(const struct raw *raw, struct err_text *why)
+{
+    if (raw->len > SECRET_MAX_BYTES) {
+        return err_set(why, ERR_LIMIT, "%s: longer than %d bytes", raw->field,
+                       (int)SECRET_MAX_BYTES);
+    }
+    if (raw->len == 0) {
+        return err_set(why, ERR_NOT_FOUND, "%s: the reference leads to an empty secret",
+                       raw->field);
+    }
+    return ERR_OK;
+}
+
+enum shape { ONE_LINE, MANY_LINES };
+
+static enum err open_secret(const char *field, const char *reference, enum shape shape,
+                            char **out, struct err_text *why)
 {
     *out = NULL;
     const struct form *form = NULL;
@@ -145,14 +159,17 @@ enum err secret_open(const char *reference, char **out, struct err_text *why)
         }
     }
     if (form == NULL) {
-        return err_set(
-            why, ERR_INVALID,
-            "password: must be a reference: file:/path, env:NAME or credential:NAME");
+        return err_set(why, ERR_INVALID,
+                       "%s: must be a reference: file:/path, env:NAME or credential:NAME",
+                       field);
     }
-    struct raw raw = {.len = 0};
+    struct raw raw = {.field = field};
     enum err err = form->fetch(reference + strlen(form->prefix), &raw, why);
+    if (err == ERR_OK && shape == ONE_LINE) {
+        err = check_line(&raw, why);
+    }
     if (err == ERR_OK) {
-        err = check(&raw, why);
+        err = check_length(&raw, why);
     }
     if (err == ERR_OK) {
         raw.bytes[raw.len] = '\0';
@@ -160,6 +177,17 @@ enum err secret_open(const char *reference, char **out, struct err_text *why)
     }
     OPENSSL_cleanse(&raw, sizeof raw);
     return err;
+}
+
+enum err secret_open(const char *reference, char **out, struct err_text *why)
+{
+    return open_secret("password", reference, ONE_LINE, out, why);
+}
+
+enum err secret_open_lines(const char *field, const char *reference, char **out,
+                           struct err_text *why)
+{
+    return open_secret(field, reference, MANY_LINES, out, why);
 }
 
 void secret_free(char **secret)

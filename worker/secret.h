@@ -8,14 +8,19 @@
 
 #include "err.h"
 
-enum { SECRET_MAX_BYTES = 4096 };
+enum { SECRET_MAX_BYTES = 8192 };
 
-/* Fetch the secret that a reference names.
+/* Fetch the secret of one line that password names.
  *  out  the caller's, to be given to secret_free as soon as it was used; null on failure
  * Returns ERR_OK; ERR_INVALID no such form of reference, or a secret with control bytes;
  * ERR_NOT_FOUND nothing there; ERR_LIMIT larger than SECRET_MAX_BYTES; ERR_IO cannot be
  * read. why never has the secret or a part of it. */
 enum err secret_open(const char *reference, char **out, struct err_text *why) NODISCARD;
+
+/* The same for a secret of several lines, as a private key in PEM: its bytes up to the first NUL.
+ *  field  name of the setting that holds the reference, for messages */
+enum err secret_open_lines(const char *field, const char *reference, char **out,
+                           struct err_text *why) NODISCARD;
 
 /* Overwrite, free and null; accepts null. OPENSSL_cleanse(3): a compiler may not leave it
  * out. */

@@ -122,11 +122,27 @@ static void a_credential_needs_its_folder(void **state)
     (void)setenv("CREDENTIALS_DIRECTORY", folder, 1);
 }
 
+static void a_key_keeps_its_lines(void **state)
+{
+    struct err_text why = {.code = ERR_OK};
+    char reference[256];
+    char *secret = NULL;
+    (void)state;
+    (void)snprintf(reference, sizeof reference, "file:%s/two_newlines", folder);
+    assert_int_equal(secret_open_lines("dkim_key", reference, &secret, &why), ERR_OK);
+    assert_string_equal(secret, "hunter2\n\n");
+    secret_free(&secret);
+    (void)snprintf(reference, sizeof reference, "file:%s/missing", folder);
+    assert_int_equal(secret_open_lines("dkim_key", reference, &secret, &why), ERR_NOT_FOUND);
+    assert_ptr_equal(strstr(why.text, "dkim_key: "), why.text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_form_is_read),
         cmocka_unit_test(a_credential_needs_its_folder),
+        cmocka_unit_test(a_key_keeps_its_lines),
     };
     return cmocka_run_group_tests_name("secret", tests, set_up, tear_down);
 }
