@@ -4,6 +4,7 @@
  * reads its output, and stops. */
 #include "follow.h"
 #include "log.h"
+#include "notify.h"
 #include "pb_text.h"
 #include "version.h"
 
@@ -43,6 +44,7 @@ struct monitor {
     void *context;
     int signals;
     struct loop_watch *watch;
+    struct notify_watchdog watchdog;
 };
 
 enum option_value {
@@ -154,11 +156,16 @@ static enum err run(struct monitor *monitor, struct err_text *why)
         err = follow_start(&monitor->follow, monitor->loop, monitor->context, monitor->status,
                            why);
     }
-    return err == ERR_OK ? loop_run(monitor->loop, why) : err;
+    if (err == ERR_OK) {
+        notify_ready(&monitor->watchdog, monitor->loop);
+        err = loop_run(monitor->loop, why);
+    }
+    return err;
 }
 
 static void shut_down(struct monitor *monitor)
 {
+    notify_stop(&monitor->watchdog);
     follow_stop(&monitor->follow);
     bus_context_free(&monitor->context);
     loop_unwatch(&monitor->watch);

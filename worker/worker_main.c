@@ -1,7 +1,9 @@
 /* tpn-worker: flags, signals, start, stop. Everything else is in worker.c. */
+#include "confine.h"
 #include "flags.h"
 #include "log.h"
 #include "mem.h"
+#include "notify.h"
 #include "signals.h"
 #include "worker.h"
 
@@ -86,34 +88,43 @@ static enum err configure(const struct arguments *arguments, struct worker_conf 
     return err;
 }
 
+/* What the signals reach. */
+struct running {
+    struct worker worker;
+    struct notify_watchdog watchdog;
+};
+
 static void on_signal(void *arg, int signal)
 {
-    struct worker *worker = arg;
+    struct running *running = arg;
     if (signal != SIGHUP) { /* a worker has nothing to read again */
-        worker_drain(worker);
+        notify_stop(&running->watchdog);
+        worker_drain(&running->worker);
     }
 }
 
 static int run(const struct worker_conf *conf)
 {
-    struct worker worker = {0};
+    struct running running = {.watchdog = {.every_ms = 0}};
     struct loop *loop = NULL;
     struct signals *signals = NULL;
     struct err_text why = {0};
     enum err err = loop_new(&loop, &why);
     if (err == ERR_OK) {
-        err = signals_new(&signals, loop, on_signal, &worker, &why);
+        err = signals_new(&signals, loop, on_signal, &running, &why);
     }
     if (err == ERR_OK) {
-        err = worker_start(&worker, conf, loop, &why);
+        err = worker_start(&running.worker, conf, loop, &why);
     }
     if (err == ERR_OK) {
+        notify_ready(&running.watchdog, loop);
         err = loop_run(loop, &why);
     }
     if (err != ERR_OK) {
         log_error("stop", "error=%s text=\"%s\"", err_name(err), why.text);
     }
-    worker_stop(&worker);
+    notify_stop(&running.watchdog);
+    worker_stop(&running.worker);
     signals_free(&signals);
     loop_free(&loop);
     return err == ERR_OK       ? FLAG_EXIT_OK
@@ -125,6 +136,11 @@ int main(int argc, char **argv)
 {
     struct arguments arguments = {0};
     struct worker_conf conf;
+    struct err_text why = {0};
+    if (confine_memory(&why) != ERR_OK) {
+        (void)fprintf(stderr, "tpn-worker: %s\n", why.text);
+        return FLAG_EXIT_FAILED;
+    }
     int code = flag_read(&program, argc, argv, &arguments);
     if (code != FLAG_GO_ON) {
         return code;

@@ -9,7 +9,7 @@ build_packages=(
 # shellcheck disable=SC2034
 test_packages=(
     clang libclang-rt-14-dev libcmocka-dev python3 python3-zmq python3-protobuf postfix sasl2-bin libsasl2-modules
-    openssl util-linux git shellcheck clang-format clang-tidy cppcheck)
+    python3-seccomp systemd openssl util-linux git shellcheck clang-format clang-tidy cppcheck)
 
 # install_packages NAME…: what is missing, by apt-get, as root or by sudo. Needs neither when all are there.
 install_packages() {

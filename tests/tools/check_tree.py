@@ -3,6 +3,7 @@
 shell    every shell script passes shellcheck
 layers   includes point one way: base, proto, transport, then broker, worker, producer, monitor; libraries stay in their files
 calls    no banned call
+noshell  no shell is ever called: neither by a call nor by its path
 headers  every header compiles alone, and twice
 names    a source file's name is there once
 hosts    no file names a package registry's host
@@ -39,7 +40,8 @@ CALLS = {
     "strcpy": "snprintf or buf", "strcat": "buf", "sprintf": "snprintf or buf",
     "vsprintf": "vsnprintf", "gets": "fgets", "strtok": "strcspn", "strtok_r": "strcspn", "atoi": "strtol",
     "atol": "strtol", "atof": "strtod", "alloca": "buf", "system": "posix_spawn", "popen": "posix_spawn",
-    "tmpnam": "mkstemp", "mktemp": "mkstemp",
+    "tmpnam": "mkstemp", "mktemp": "mkstemp", "execlp": "posix_spawn", "execvp": "posix_spawn",
+    "execvpe": "posix_spawn", "posix_spawnp": "posix_spawn", "wordexp": "posix_spawn",
 }
 # In two parts, so that this file does not name one.
 HOSTS = tuple(f"{name}.{domain}" for name, domain in (
@@ -117,6 +119,15 @@ def check_calls():
             for match in pattern.finditer(line)]
 
 
+def check_noshell():
+    """system and popen are banned calls; here the shells themselves, in the texts of the programs."""
+    pattern = re.compile(r'"[^"]*(?<![\w.])(/(usr/)?bin/(env|(ba|da|k|z)?sh)|(ba|da|k|z)?sh -c)\b')
+    return [f"{name}:{number}: noshell: {match.group()}"
+            for name in c_files((".c", ".h")) if name.startswith(PLACES)
+            for number, line in enumerate(text_of(name).splitlines(), 1)
+            for match in pattern.finditer(line)]
+
+
 def header_flags(build):
     packages = ("libzmq", "libcurl", "libcrypto", "libprotobuf-c", "sqlite3", "yaml-0.1", "libidn2", "cmocka")
     flags = subprocess.run(["pkg-config", "--cflags", *packages], check=True, text=True,
@@ -161,7 +172,8 @@ def check_hosts():
             for match in pattern.finditer(line)]
 
 
-RULES = {"shell": check_shell, "layers": check_layers, "calls": check_calls, "headers": check_headers,
+RULES = {"shell": check_shell, "layers": check_layers, "calls": check_calls, "noshell": check_noshell,
+         "headers": check_headers,
          "names": check_names, "hosts": check_hosts}
 
 if __name__ == "__main__":

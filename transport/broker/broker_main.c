@@ -3,6 +3,7 @@
 #include "flags.h"
 #include "log.h"
 #include "mem.h"
+#include "notify.h"
 #include "signals.h"
 #include "version.h"
 
@@ -101,38 +102,46 @@ static int check_store(const struct broker_conf *conf)
     return FLAG_EXIT_OK;
 }
 
+/* What the signals reach. */
+struct running {
+    struct broker broker;
+    struct notify_watchdog watchdog;
+};
+
 static void on_signal(void *arg, int signal)
 {
-    struct broker *broker = arg;
+    struct running *running = arg;
     if (signal == SIGHUP) {
-        broker_reload(broker);
+        broker_reload(&running->broker);
         return;
     }
     log_info("stop", "signal=%d", signal);
-    loop_stop(broker->loop);
+    notify_stop(&running->watchdog);
+    loop_stop(running->broker.loop);
 }
 
 static int run(const struct arguments *arguments, const struct broker_conf *conf)
 {
-    struct broker broker = {0};
+    struct running running = {.watchdog = {.every_ms = 0}};
     struct loop *loop = NULL;
     struct signals *signals = NULL;
     struct err_text why = {0};
     int code = FLAG_EXIT_FAILED;
     enum err err = loop_new(&loop, &why);
     if (err == ERR_OK) {
-        err = signals_new(&signals, loop, on_signal, &broker, &why);
+        err = signals_new(&signals, loop, on_signal, &running, &why);
     }
     if (err == ERR_OK) {
-        err = broker_start(&broker, conf, loop, &why);
+        err = broker_start(&running.broker, conf, loop, &why);
     }
     if (err == ERR_OK && arguments->endpoints_file != NULL) {
-        err = broker_write_endpoints(&broker, arguments->endpoints_file, &why);
+        err = broker_write_endpoints(&running.broker, arguments->endpoints_file, &why);
     }
     if (err == ERR_OK) {
         log_info("start", "version=%s", TPN_VERSION_TEXT);
+        notify_ready(&running.watchdog, loop);
         err = loop_run(loop, &why);
-        if (err == ERR_OK && ledger_lost(broker.ledger)) {
+        if (err == ERR_OK && ledger_lost(running.broker.ledger)) {
             err = err_set(&why, ERR_STORAGE, "the store failed");
         }
     }
@@ -142,7 +151,8 @@ static int run(const struct arguments *arguments, const struct broker_conf *conf
         log_error("stop", "error=%s text=\"%s\"", err_name(err), why.text);
         code = err == ERR_CONFIG ? FLAG_EXIT_USAGE : FLAG_EXIT_FAILED;
     }
-    broker_stop(&broker);
+    notify_stop(&running.watchdog);
+    broker_stop(&running.broker);
     signals_free(&signals);
     loop_free(&loop);
     return code;
