@@ -119,6 +119,9 @@ struct tpn_recipient {
     unsigned smtp_code;        /* 0 = no reply */
     const char *enhanced_code; /* RFC 3463, as 5.1.1; or "" */
     const char *text;          /* the server's own words; or "" */
+    /* Who has to act: "RECIPIENT", "MESSAGE", "TRANSIENT", "QUOTA", "LOGIN", "CONFIGURATION",
+     * "HOST_DOWN" or "UNCERTAIN"; "" once delivered. */
+    const char *failure_class;
 };
 
 /* A step of a request, from the status topic. epoch changes when the broker starts; sequence is

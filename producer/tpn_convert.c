@@ -29,6 +29,9 @@ static struct tpn_recipient *convert_recipients(PB(RecipientResult) *const from[
             .smtp_code = from[i]->smtp_code,
             .enhanced_code = from[i]->enhanced_code,
             .text = from[i]->text,
+            .failure_class = from[i]->failure_class != PB_CLASS(NONE)
+                                 ? pb_class_word((int)from[i]->failure_class)
+                                 : "",
         };
     }
     return recipients;

@@ -92,6 +92,7 @@ static const struct check_rule recipient_result_rules[] = {
     {.field = "smtp_code", .form = CHECK_NUMBER, .min = 200, .max = 599},
     {.field = "enhanced_code", .form = CHECK_ID, .max = 16},
     {.field = "text", .form = CHECK_LINE, .max = 512},
+    {.field = "failure_class", .form = CHECK_ENUM},
 };
 static const struct check_set recipient_result = SET(recipient_result);
 

@@ -65,6 +65,11 @@ const char *pb_phase_word(int phase)
     return pb_enum_word(PB_DESCRIPTOR(phase), phase);
 }
 
+const char *pb_class_word(int class)
+{
+    return pb_enum_word(PB_DESCRIPTOR(failure_class), class);
+}
+
 bool pb_state_final(int state)
 {
     return state == PB_STATE(SENT) || state == PB_STATE(HANDED_OFF) ||
@@ -195,6 +200,9 @@ void pb_text_recipient(struct buf *out, const PB(RecipientResult) *recipient)
         address = log_quote(address, quoted);
     }
     buf_add_format(out, "<%s> %s", address, pb_outcome_word((int)recipient->outcome));
+    if (recipient->failure_class != PB_CLASS(NONE)) {
+        buf_add_format(out, " (%s)", pb_class_word((int)recipient->failure_class));
+    }
     if (recipient->phase != PB_PHASE(UNSPECIFIED)) {
         buf_add_format(out, " %s", pb_phase_word((int)recipient->phase));
     }

@@ -20,6 +20,7 @@ enum err pb_enum_parse(const ProtobufCEnumDescriptor *type, const char *word,
 const char *pb_state_word(int state);
 const char *pb_outcome_word(int outcome);
 const char *pb_phase_word(int phase);
+const char *pb_class_word(int class);
 
 /* True for the states that nothing leaves by itself: SENT, HANDED_OFF, FAILED, EXPIRED,
  * CANCELLED. */
@@ -30,7 +31,7 @@ bool pb_state_final(int state);
  * are left out. key as in json.h. */
 void pb_json(struct json *j, const char *key, const ProtobufCMessage *message);
 
-/* One recipient as "<address> OUTCOME PHASE code enhanced "text"", without a line end. */
+/* One recipient as "<address> OUTCOME (CLASS) PHASE code enhanced "text"", without a line end. */
 void pb_text_recipient(struct buf *out, const PB(RecipientResult) *recipient);
 
 /* One event as one line without its end: time, state, id, then key=value, then recipients. */

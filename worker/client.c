@@ -17,7 +17,7 @@ static enum err client_open(const struct deliver_context *context, void **self,
 static void client_start(void *self, struct delivery *delivery)
 {
     (void)self;
-    deliver_set_rest(delivery, PB_OUTCOME(REFUSED), PB_PHASE(CLIENT), 0, NULL,
+    deliver_set_rest(delivery, OUTCOME(REFUSED, CONFIGURATION), PB_PHASE(CLIENT), 0, NULL,
                      "this pool has no worker with a mail client");
     delivery->owner->done(delivery->owner_arg, delivery);
 }

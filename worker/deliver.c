@@ -48,11 +48,12 @@ static size_t clean(char *out, size_t room, const char *text)
     return used;
 }
 
-void deliver_set(struct deliver_recipient *recipient, int outcome, int phase, unsigned code,
-                 const char *enhanced, const char *text)
+void deliver_set(struct deliver_recipient *recipient, struct outcome outcome, int phase,
+                 unsigned code, const char *enhanced, const char *text)
 {
     char cleaned[DELIVER_TEXT_BYTES];
-    recipient->outcome = outcome;
+    recipient->outcome = outcome.outcome;
+    recipient->class = outcome.class;
     recipient->phase = phase;
     recipient->code = code;
     size_t len = clean(cleaned, DELIVER_ENHANCED_BYTES - 1, enhanced != NULL ? enhanced : "");
@@ -65,8 +66,8 @@ void deliver_set(struct deliver_recipient *recipient, int outcome, int phase, un
     recipient->text = len > 0 ? mem_text(cleaned) : NULL;
 }
 
-void deliver_set_rest(struct delivery *delivery, int outcome, int phase, unsigned code,
-                      const char *enhanced, const char *text)
+void deliver_set_rest(struct delivery *delivery, struct outcome outcome, int phase,
+                      unsigned code, const char *enhanced, const char *text)
 {
     for (size_t i = 0; i < delivery->recipient_count; i++) {
         if (delivery->recipients[i].outcome == PB_OUTCOME(PENDING)) {

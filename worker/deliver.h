@@ -10,6 +10,7 @@
 #include "address.h"
 #include "buf.h"
 #include "loop.h"
+#include "outcome.h"
 #include "pb.h"
 #include "settings.h"
 
@@ -32,6 +33,7 @@ struct deliver_recipient {
     uint32_t index;                      /* in the request: over to, cc, bcc in this order */
     /* out */
     int outcome; /* PB_OUTCOME(…): DELIVERED, REFUSED, DEFERRED or UNKNOWN once it is done */
+    int class;   /* PB_CLASS(…) */
     int phase;   /* PB_PHASE(…) */
     unsigned code; /* SMTP reply code, 0 = no reply */
     char enhanced[DELIVER_ENHANCED_BYTES];
@@ -106,12 +108,12 @@ extern const struct deliver_backend deliver_client;
 const struct deliver_backend *deliver_backend_of(enum settings_route route);
 
 /* Set one recipient's outcome. text may be null; it is copied, cut at DELIVER_TEXT_BYTES, control bytes replaced. */
-void deliver_set(struct deliver_recipient *recipient, int outcome, int phase, unsigned code,
-                 const char *enhanced, const char *text);
+void deliver_set(struct deliver_recipient *recipient, struct outcome outcome, int phase,
+                 unsigned code, const char *enhanced, const char *text);
 
 /* Set every recipient that has no outcome yet (PB_OUTCOME(PENDING)). */
-void deliver_set_rest(struct delivery *delivery, int outcome, int phase, unsigned code,
-                      const char *enhanced, const char *text);
+void deliver_set_rest(struct delivery *delivery, struct outcome outcome, int phase,
+                      unsigned code, const char *enhanced, const char *text);
 
 /* Free recipients and content; the struct itself is the owner's. Accepts a zeroed one. */
 void delivery_fini(struct delivery *delivery);

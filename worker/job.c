@@ -110,6 +110,7 @@ static void report_part(struct job *job, const struct part *part)
         items[i].address = box != NULL ? box->address : (char *)(uintptr_t)recipient->address;
         items[i].outcome = recipient->outcome;
         items[i].phase = recipient->phase;
+        items[i].failure_class = recipient->class;
         items[i].smtp_code = recipient->code;
         items[i].enhanced_code = (char *)(uintptr_t)recipient->enhanced;
         items[i].text = recipient->text != NULL ? recipient->text : (char *)(uintptr_t) "";
@@ -151,6 +152,7 @@ static void refuse_slice(struct job *job, const struct slice *slice, const char 
         items[i] = init;
         items[i].address = box != NULL ? box->address : (char *)(uintptr_t) "";
         items[i].outcome = PB_OUTCOME(REFUSED);
+        items[i].failure_class = PB_CLASS(MESSAGE);
         items[i].phase = PB_PHASE(PREPARE);
         items[i].text = (char *)(uintptr_t)text;
         pointers[i] = &items[i];

@@ -12,8 +12,6 @@
  * tells (RFC 1047). */
 #include "outcome.h"
 
-#include "pb.h"
-
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -28,18 +26,18 @@ struct row {
     unsigned to;
     const char *enhanced;
     int outcome;
-    enum outcome_class class;
+    int class;
 };
 
-#define DELIVERED PB_OUTCOME(DELIVERED), OUTCOME_CLASS_NONE
-#define REFUSED(c) PB_OUTCOME(REFUSED), OUTCOME_CLASS_##c
-#define DEFERRED(c) PB_OUTCOME(DEFERRED), OUTCOME_CLASS_##c
-#define UNKNOWN PB_OUTCOME(UNKNOWN), OUTCOME_CLASS_UNCERTAIN
+#define DELIVERED PB_OUTCOME(DELIVERED), PB_CLASS(NONE)
+#define REFUSED(c) PB_OUTCOME(REFUSED), PB_CLASS(c)
+#define DEFERRED(c) PB_OUTCOME(DEFERRED), PB_CLASS(c)
+#define UNKNOWN PB_OUTCOME(UNKNOWN), PB_CLASS(UNCERTAIN)
 
 static const struct row rows[] = {
     /* No reply: the connection was lost or too slow. */
     {IN(FINAL_DOT), 0, 0, "", UNKNOWN},
-    {IN(CONNECT), 0, 0, "", DEFERRED(HOST)},
+    {IN(CONNECT), 0, 0, "", DEFERRED(HOST_DOWN)},
     {IN(TLS) | IN(AUTH), 0, 0, "", DEFERRED(CONFIGURATION)},
     {ANY, 0, 0, "", DEFERRED(TRANSIENT)},
 
@@ -48,8 +46,9 @@ static const struct row rows[] = {
     {IN(FINAL_DOT), 1, 399, "", UNKNOWN},
 
     /* The server as a whole. */
-    {ANY, 421, 421, "", DEFERRED(HOST)},
-    {IN(CONNECT), 100, 599, "", DEFERRED(HOST)}, /* a 5xx greeting is often a passing block */
+    {ANY, 421, 421, "", DEFERRED(HOST_DOWN)},
+    {IN(CONNECT), 100, 599, "",
+     DEFERRED(HOST_DOWN)}, /* a 5xx greeting is often a passing block */
     {IN(EHLO) | IN(TLS), 100, 499, "", DEFERRED(TRANSIENT)},
     {IN(EHLO) | IN(TLS), 500, 599, "", DEFERRED(CONFIGURATION)},
 
@@ -88,14 +87,14 @@ static const struct row rows[] = {
     {IN(RCPT), 552, 552, "", DEFERRED(TRANSIENT)}, /* RFC 5321 4.5.3.1.10: as 452 */
 
     /* The system behind the server. 5.4.1 to RCPT is how Exchange Online says "no such mailbox". */
-    {ANY, 400, 599, "x.3.1", DEFERRED(HOST)},
-    {ANY, 400, 599, "x.3.2", DEFERRED(HOST)},
+    {ANY, 400, 599, "x.3.1", DEFERRED(HOST_DOWN)},
+    {ANY, 400, 599, "x.3.2", DEFERRED(HOST_DOWN)},
     {IN(RCPT), 500, 599, "5.4.1", REFUSED(RECIPIENT)},
-    {ANY, 400, 599, "x.4.1", DEFERRED(HOST)},
-    {ANY, 400, 599, "x.4.2", DEFERRED(HOST)},
-    {ANY, 400, 599, "x.4.4", DEFERRED(HOST)},
-    {ANY, 400, 599, "x.4.7", DEFERRED(HOST)},
-    {ANY, 400, 499, "4.3.x", DEFERRED(HOST)},
+    {ANY, 400, 599, "x.4.1", DEFERRED(HOST_DOWN)},
+    {ANY, 400, 599, "x.4.2", DEFERRED(HOST_DOWN)},
+    {ANY, 400, 599, "x.4.4", DEFERRED(HOST_DOWN)},
+    {ANY, 400, 599, "x.4.7", DEFERRED(HOST_DOWN)},
+    {ANY, 400, 499, "4.3.x", DEFERRED(HOST_DOWN)},
 
     /* The general rules. */
     {ANY, 400, 499, "", DEFERRED(TRANSIENT)},
@@ -141,18 +140,13 @@ struct outcome outcome_of(int phase, unsigned code, const char *enhanced)
     return (struct outcome){DEFERRED(TRANSIENT)};
 }
 
-const char *outcome_class_name(enum outcome_class class)
+struct outcome outcome_plain(int outcome)
 {
-    static const char *const names[OUTCOME_CLASS_COUNT] = {
-        [OUTCOME_CLASS_NONE] = "none",
-        [OUTCOME_CLASS_RECIPIENT] = "recipient",
-        [OUTCOME_CLASS_MESSAGE] = "message",
-        [OUTCOME_CLASS_TRANSIENT] = "transient",
-        [OUTCOME_CLASS_QUOTA] = "quota",
-        [OUTCOME_CLASS_LOGIN] = "login",
-        [OUTCOME_CLASS_CONFIGURATION] = "configuration",
-        [OUTCOME_CLASS_HOST] = "host",
-        [OUTCOME_CLASS_UNCERTAIN] = "uncertain",
+    static const int classes[] = {
+        [PB_OUTCOME(REFUSED)] = PB_CLASS(CONFIGURATION),
+        [PB_OUTCOME(DEFERRED)] = PB_CLASS(TRANSIENT),
+        [PB_OUTCOME(UNKNOWN)] = PB_CLASS(UNCERTAIN),
     };
-    return (unsigned)class < OUTCOME_CLASS_COUNT ? names[class] : "?";
+    bool known = outcome >= 0 && (size_t)outcome < sizeof classes / sizeof classes[0];
+    return (struct outcome){outcome, known ? classes[outcome] : PB_CLASS(NONE)};
 }

@@ -279,7 +279,8 @@ static void finish(struct pickup_task *task)
     int phase = task->step == STEP_DROP ? PB_PHASE(BROKER) : PB_PHASE(PICKUP);
     (void)snprintf(delivery->server, sizeof delivery->server, "%s", folder_of(task));
     delivery->handed_off = task->result.outcome == PB_OUTCOME(DELIVERED);
-    deliver_set_rest(delivery, task->result.outcome, phase, 0, "", task->result.text);
+    deliver_set_rest(delivery, outcome_plain(task->result.outcome), phase, 0, "",
+                     task->result.text);
     free_task(task);
     delivery->owner->done(delivery->owner_arg, delivery);
 }

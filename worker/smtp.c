@@ -157,7 +157,7 @@ static void backend_start(void *self, struct delivery *delivery)
     struct smtp_backend *backend = self;
     if (delivery->look_only) {
         /* SMTP has no way to ask a server what it took. */
-        deliver_set_rest(delivery, PB_OUTCOME(UNKNOWN), PB_PHASE(FINAL_DOT), 0, "",
+        deliver_set_rest(delivery, OUTCOME(UNKNOWN, UNCERTAIN), PB_PHASE(FINAL_DOT), 0, "",
                          "a mail server cannot be asked whether it took a mail");
         delivery->owner->done(delivery->owner_arg, delivery);
         return;

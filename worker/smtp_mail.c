@@ -7,8 +7,6 @@
  * line break in it, whoever let it through before. */
 #include "smtp_mail.h"
 
-#include "outcome.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +20,7 @@ void smtp_mail_rewind(struct smtp_mail *mail)
         free(recipient->text);
         recipient->text = NULL;
         recipient->outcome = PB_OUTCOME(PENDING);
+        recipient->class = PB_CLASS(NONE);
         recipient->phase = PB_PHASE(UNSPECIFIED);
         recipient->code = 0;
         recipient->enhanced[0] = '\0';
@@ -57,24 +56,24 @@ static bool whole_mail_fits(struct smtp_mail *mail, const struct smtp_offer *off
     struct delivery *delivery = mail->delivery;
     char text[128];
     if (!address_is_safe(delivery->mail_from)) {
-        deliver_set_rest(delivery, PB_OUTCOME(REFUSED), PB_PHASE(PREPARE), 0, "",
+        deliver_set_rest(delivery, OUTCOME(REFUSED, MESSAGE), PB_PHASE(PREPARE), 0, "",
                          "the sender's address has a byte that no command can carry");
         return false;
     }
     if (delivery->recipient_count > SMTP_MAIL_RECIPIENTS) {
-        deliver_set_rest(delivery, PB_OUTCOME(REFUSED), PB_PHASE(PREPARE), 0, "",
+        deliver_set_rest(delivery, OUTCOME(REFUSED, MESSAGE), PB_PHASE(PREPARE), 0, "",
                          "more recipients than one envelope can have");
         return false;
     }
     if (delivery->needs_utf8 && !offer->smtputf8) {
-        deliver_set_rest(delivery, PB_OUTCOME(REFUSED), PB_PHASE(MAIL), 0, "",
+        deliver_set_rest(delivery, OUTCOME(REFUSED, MESSAGE), PB_PHASE(MAIL), 0, "",
                          "needs SMTPUTF8, which the server does not offer");
         return false;
     }
     if (offer->size_bytes > 0 && mail->content_len > offer->size_bytes) {
         (void)snprintf(text, sizeof text, "message of %zu bytes, the server takes at most %llu",
                        mail->content_len, (unsigned long long)offer->size_bytes);
-        deliver_set_rest(delivery, PB_OUTCOME(REFUSED), PB_PHASE(MAIL), 0, "", text);
+        deliver_set_rest(delivery, OUTCOME(REFUSED, MESSAGE), PB_PHASE(MAIL), 0, "", text);
         return false;
     }
     return true;
@@ -91,7 +90,7 @@ bool smtp_mail_check(struct smtp_mail *mail, const struct smtp_offer *offer)
     for (size_t i = 0; i < delivery->recipient_count; i++) {
         struct deliver_recipient *recipient = &delivery->recipients[i];
         if (is_left_out(recipient, offer)) {
-            deliver_set(recipient, PB_OUTCOME(REFUSED), PB_PHASE(RCPT), 0, "",
+            deliver_set(recipient, OUTCOME(REFUSED, RECIPIENT), PB_PHASE(RCPT), 0, "",
                         address_is_safe(recipient->address) && recipient->address[0] != '\0'
                             ? "needs SMTPUTF8, which the server does not offer"
                             : "the address has a byte that no command can carry");
@@ -175,8 +174,7 @@ static struct deliver_recipient *next_asked(const struct smtp_mail *mail,
 void smtp_mail_answer(struct smtp_mail *mail, int phase, const struct smtp_reply *reply)
 {
     struct outcome outcome = outcome_of(phase, reply->code, reply->enhanced);
-    deliver_set_rest(mail->delivery, outcome.outcome, phase, reply->code, reply->enhanced,
-                     reply->text);
+    deliver_set_rest(mail->delivery, outcome, phase, reply->code, reply->enhanced, reply->text);
     if (outcome.outcome == PB_OUTCOME(DELIVERED)) {
         smtp_mail_queue_id(reply->text, mail->delivery->queue_id);
     }
@@ -185,7 +183,7 @@ void smtp_mail_answer(struct smtp_mail *mail, int phase, const struct smtp_reply
 void smtp_mail_answer_loss(struct smtp_mail *mail, int phase, const char *text)
 {
     struct outcome outcome = outcome_of(phase, 0, "");
-    deliver_set_rest(mail->delivery, outcome.outcome, phase, 0, "", text);
+    deliver_set_rest(mail->delivery, outcome, phase, 0, "", text);
 }
 
 int smtp_mail_phase(const struct smtp_mail *mail)
@@ -235,8 +233,7 @@ static enum smtp_mail_next take_rcpt_reply(struct smtp_mail *mail,
         return SMTP_NEXT_REPLY;
     }
     struct outcome outcome = outcome_of(PB_PHASE(RCPT), reply->code, reply->enhanced);
-    deliver_set(recipient, outcome.outcome, PB_PHASE(RCPT), reply->code, reply->enhanced,
-                reply->text);
+    deliver_set(recipient, outcome, PB_PHASE(RCPT), reply->code, reply->enhanced, reply->text);
     return SMTP_NEXT_REPLY;
 }
 

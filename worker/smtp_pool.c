@@ -14,6 +14,7 @@
 #include "clock.h"
 #include "log.h"
 #include "mem.h"
+#include "pb_text.h"
 #include "smtp_plan.h"
 #include "smtp_session.h"
 #include "smtp_transaction.h"
@@ -299,8 +300,8 @@ static void fail_waiting(struct smtp_pool *pool, const struct smtp_failure *fail
     while (mail != NULL) {
         struct smtp_mail *next = mail->next;
         mail->next = NULL;
-        deliver_set_rest(mail->delivery, failure->outcome.outcome, failure->phase,
-                         failure->code, failure->enhanced, failure->text);
+        deliver_set_rest(mail->delivery, failure->outcome, failure->phase, failure->code,
+                         failure->enhanced, failure->text);
         finish(pool, mail);
         mail = next;
     }
@@ -311,7 +312,7 @@ static void note_failure(struct smtp_pool *pool, const struct smtp_failure *fail
     char quoted[LOG_QUOTE_BYTES];
     log_warn("smtp_connect_failed", "server=%s port=%u phase=%d code=%u class=%s reason=%s",
              pool->plan.server, (unsigned)pool->plan.port, failure->phase, failure->code,
-             outcome_class_name(failure->outcome.class), log_quote(failure->text, quoted));
+             pb_class_word(failure->outcome.class), log_quote(failure->text, quoted));
     pool->proven = false;
     pool->closed_until_ms = clock_mono_ms() + BACK_OFF_MS;
     if (pool->link_count == 0) {

@@ -88,6 +88,7 @@ static void keep_troubled(struct track_entry *entry, const struct tpn_status *st
             to->phase = mem_text(from->phase);
             to->enhanced_code = mem_text(from->enhanced_code);
             to->text = mem_text(from->text);
+            to->failure_class = mem_text(from->failure_class);
         }
     }
 }
@@ -147,6 +148,7 @@ void track_close(struct track *track)
             free((void *)(uintptr_t)entry->troubled[t].phase);
             free((void *)(uintptr_t)entry->troubled[t].enhanced_code);
             free((void *)(uintptr_t)entry->troubled[t].text);
+            free((void *)(uintptr_t)entry->troubled[t].failure_class);
         }
         free(entry->troubled);
         free(entry->who);
@@ -306,6 +308,9 @@ static void print_problem(const struct track_entry *entry)
     for (size_t i = 0; i < entry->troubled_count; i++) {
         const struct tpn_recipient *at = &entry->troubled[i];
         printf("  <%s> %s", at->address, tpn_outcome_word(at->outcome));
+        if (at->failure_class[0] != '\0') {
+            printf(" (%s)", at->failure_class);
+        }
         if (at->phase[0] != '\0') {
             printf(" at %s", at->phase);
         }
@@ -366,6 +371,7 @@ static void json_problem(struct json *j, const struct track_entry *entry)
         json_uint(j, "smtp_code", at->smtp_code);
         json_text(j, "enhanced_code", at->enhanced_code);
         json_text(j, "text", at->text);
+        json_text(j, "failure_class", at->failure_class);
         json_close(j);
     }
     json_close(j);

@@ -2,7 +2,7 @@
 import re
 
 from tpn_harness import check, check_equal, parse_mail, run, smtp_profile, wait_until
-from tpn_wire import outcome_name, phase_name, state_name
+from tpn_wire import class_name, outcome_name, phase_name, state_name
 
 LIMITS = {"connect_timeout": "20s", "reply_timeout": "20s", "content_timeout": "20s"}
 RETRY_NEVER = {"retry": {"delays": ["1h"]}}
@@ -55,6 +55,8 @@ def test_each_recipient_is_told_apart(lab):
     check_equal(state_name(lab.pb, event.state), "DEFERRED", "state")
     check(event.partial, "the partial flag")
     check_equal(told(lab, event.recipients), {key: row[:4] for key, row in MIXED.items()}, "told")
+    check_equal({r.address.partition("@")[0]: class_name(lab.pb, r.failure_class) for r in event.recipients},
+                {"ann": "NONE", "reject": "RECIPIENT", "grey": "TRANSIENT", "full": "TRANSIENT", "bob": "NONE"}, "classes")
     for r in event.recipients:
         check(MIXED[r.address][4] in r.text, f"text of {r.address}: {r.text!r}")
     # The later attempts are for the two that were deferred; the others keep what was said of them.

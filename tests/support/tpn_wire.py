@@ -51,6 +51,10 @@ def phase_name(pb, number):
     return pb.Phase.Name(number).removeprefix("PHASE_")
 
 
+def class_name(pb, number):
+    return pb.FailureClass.Name(number).removeprefix("FAILURE_CLASS_")
+
+
 class NoAnswer(Exception):
     """The broker did not answer in time."""
 

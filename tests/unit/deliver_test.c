@@ -38,7 +38,8 @@ static void test_text(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct deliver_recipient r = {0};
-        deliver_set(&r, PB_OUTCOME(REFUSED), PB_PHASE(RCPT), 550, "5.1.1", rows[i].text);
+        deliver_set(&r, OUTCOME(REFUSED, RECIPIENT), PB_PHASE(RCPT), 550, "5.1.1",
+                    rows[i].text);
         bool same = rows[i].wanted == NULL
                         ? r.text == NULL
                         : r.text != NULL && strcmp(r.text, rows[i].wanted) == 0;
@@ -67,7 +68,8 @@ static void test_cut(void **state)
             len += 3;
         }
         longer[len] = '\0';
-        deliver_set(&r, PB_OUTCOME(REFUSED), PB_PHASE(RCPT), 550, "5.7.139 and more", longer);
+        deliver_set(&r, OUTCOME(REFUSED, RECIPIENT), PB_PHASE(RCPT), 550, "5.7.139 and more",
+                    longer);
         size_t whole = (DELIVER_TEXT_BYTES - 1 - shift) / 3 * 3 + shift;
         assert_int_equal(strlen(r.text), whole);
         assert_memory_equal(r.text, longer, whole);
@@ -82,16 +84,16 @@ static void test_rest(void **state)
     struct delivery d = {0};
     d.recipients = mem_zero(3, sizeof d.recipients[0]);
     d.recipient_count = 3;
-    deliver_set(&d.recipients[1], PB_OUTCOME(DELIVERED), PB_PHASE(FINAL_DOT), 250, "2.0.0",
+    deliver_set(&d.recipients[1], OUTCOME(DELIVERED, NONE), PB_PHASE(FINAL_DOT), 250, "2.0.0",
                 "Ok");
-    deliver_set_rest(&d, PB_OUTCOME(DEFERRED), PB_PHASE(DATA), 451, NULL, "Later");
+    deliver_set_rest(&d, OUTCOME(DEFERRED, TRANSIENT), PB_PHASE(DATA), 451, NULL, "Later");
     assert_int_equal(d.recipients[0].outcome, PB_OUTCOME(DEFERRED));
     assert_int_equal(d.recipients[1].outcome, PB_OUTCOME(DELIVERED));
     assert_string_equal(d.recipients[1].text, "Ok");
     assert_string_equal(d.recipients[2].text, "Later");
     assert_string_equal(d.recipients[2].enhanced, "");
     /* The text that is replaced may be the source of the new one. */
-    deliver_set(&d.recipients[2], PB_OUTCOME(REFUSED), PB_PHASE(DATA), 550, "",
+    deliver_set(&d.recipients[2], OUTCOME(REFUSED, MESSAGE), PB_PHASE(DATA), 550, "",
                 d.recipients[2].text);
     assert_string_equal(d.recipients[2].text, "Later");
     delivery_fini(&d);

@@ -25,6 +25,7 @@ static void feed(struct follow *follow, uint64_t epoch, uint64_t sequence, struc
     recipient.address = text("ana@example.org");
     recipient.outcome = PB_OUTCOME(REFUSED);
     recipient.phase = PB_PHASE(RCPT);
+    recipient.failure_class = PB_CLASS(RECIPIENT);
     recipient.smtp_code = 550;
     recipient.enhanced_code = text("5.1.1");
     recipient.text = text("no \"such\" user\x1b[2J");
@@ -41,7 +42,7 @@ static void feed(struct follow *follow, uint64_t epoch, uint64_t sequence, struc
 
 #define LINE                                                                                   \
     "1970-01-01T00:00:00.000Z FAILED id=id-1 producer=lab attempt=2 to=<ana@example.org> "     \
-    "REFUSED RCPT 550 5.1.1 "                                                                  \
+    "REFUSED (RECIPIENT) RCPT 550 5.1.1 "                                                      \
     "\"no \\\"such\\\" user\\x1b[2J\"\n"
 
 struct follow_row {
@@ -100,7 +101,9 @@ static void test_json_lines(void **state)
     assert_non_null(
         strstr(buf_text(&out), "\"state\":\"FAILED\",\"previous\":\"UNSPECIFIED\""));
     assert_non_null(strstr(buf_text(&out), "\"phase\":\"RCPT\",\"smtp_code\":550"));
-    assert_non_null(strstr(buf_text(&out), "\"text\":\"no \\\"such\\\" user\\u001b[2J\"}]"));
+    assert_non_null(strstr(
+        buf_text(&out),
+        "\"text\":\"no \\\"such\\\" user\\u001b[2J\",\"failure_class\":\"RECIPIENT\"}]"));
     buf_reset(&out);
     feed(&follow, 5, 3, &out);
     assert_true(

@@ -161,6 +161,7 @@ static bool retry_recipient(enum state state, PB(RecipientResult) *one, const ch
     }
     one->outcome = PB_OUTCOME(PENDING);
     one->phase = PB_PHASE(UNSPECIFIED);
+    one->failure_class = PB_CLASS(NONE);
     one->smtp_code = 0;
     one->enhanced_code = lent("");
     one->text = lent("");
@@ -175,6 +176,7 @@ static bool sent_recipient(enum state state, PB(RecipientResult) *one, const cha
     }
     one->outcome = PB_OUTCOME(DELIVERED);
     one->phase = PB_PHASE(BROKER);
+    one->failure_class = PB_CLASS(NONE);
     one->smtp_code = 0;
     one->enhanced_code = lent("");
     one->text = lent(text);

@@ -8,6 +8,7 @@
 #include "broker.h"
 #include "log.h"
 #include "mem.h"
+#include "pb_text.h"
 #include "retry.h"
 
 #include <stdio.h>
@@ -99,12 +100,12 @@ static void log_delivery(struct broker *broker, const struct request *request,
         char quoted[LOG_QUOTE_BYTES];
         log_add(&broker->deliveries, LOG_LEVEL_INFO, "delivery",
                 "request=%s to-domain=%s server=%s attempt=%u code=%u enhanced=%s delay_ms=%u "
-                "outcome=%s text=%s",
+                "outcome=%s class=%s text=%s",
                 request->id,
                 strrchr(one->address, '@') != NULL ? strrchr(one->address, '@') + 1 : "",
                 result->server, request->attempt, one->smtp_code, one->enhanced_code,
                 result->duration_ms, outcome != NULL ? outcome->name : "?",
-                log_quote(one->text, quoted));
+                pb_class_word((int)one->failure_class), log_quote(one->text, quoted));
     }
 }
 
@@ -159,6 +160,7 @@ static void apply_policy(struct broker *broker, struct request *request, struct 
         if (merge->all[i]->outcome == PB_OUTCOME(UNKNOWN)) {
             made[i] = *merge->all[i];
             made[i].outcome = assume ? PB_OUTCOME(DELIVERED) : PB_OUTCOME(PENDING);
+            made[i].failure_class = assume ? PB_CLASS(NONE) : made[i].failure_class;
             merge_set(merge, i, &made[i]);
         }
     }
@@ -233,6 +235,8 @@ void settle_undecided(struct broker *broker, struct request *request, int outcom
         made[i] = init;
         made[i].address = merge.all[i]->address;
         made[i].outcome = outcome;
+        made[i].failure_class =
+            outcome == PB_OUTCOME(UNKNOWN) ? PB_CLASS(UNCERTAIN) : PB_CLASS(NONE);
         made[i].phase = PB_PHASE(BROKER);
         made[i].text = lent(text);
         merge_set(&merge, i, &made[i]);
