@@ -34,6 +34,8 @@
 #define PB_PROBE(name) TRACKPRO__NOTIFY__V1__PROBE_STEP_NAME__PROBE_STEP_NAME_##name
 #define PB_VERDICT(name) TRACKPRO__NOTIFY__V1__PROBE_VERDICT__PROBE_VERDICT_##name
 #define PB_POLICY(name) TRACKPRO__NOTIFY__V1__UNKNOWN_POLICY__UNKNOWN_POLICY_##name
+#define PB_HOLD(name) TRACKPRO__NOTIFY__V1__HOLD_KIND__HOLD_KIND_##name
+#define PB_SCOPE(name) TRACKPRO__NOTIFY__V1__HOLD_SCOPE__HOLD_SCOPE_##name
 
 /* Descriptor of a message or an enum, by its C name in lower case: PB_DESCRIPTOR(job). */
 #define PB_DESCRIPTOR(lower) (&trackpro__notify__v1__##lower##__descriptor)

@@ -76,10 +76,16 @@ static const struct check_rule mailing_settings_rules[] = {
 };
 static const struct check_set mailing_settings = SET(mailing_settings);
 
+static const struct check_rule share_rules[] = {
+    {.field = "connections", .form = CHECK_NUMBER},
+};
+static const struct check_set share = SET(share);
+
 static const struct check_rule profile_rules[] = {
     {.field = "name", .form = CHECK_ID, .required = true, .max = NAME_MAX_BYTES},
     {.field = "version", .form = CHECK_NUMBER, .required = true},
     {.field = "settings", .form = CHECK_MESSAGE, .required = true, .set = &mailing_settings},
+    {.field = "share", .form = CHECK_MESSAGE, .set = &share},
 };
 static const struct check_set profile = SET(profile);
 
@@ -252,6 +258,12 @@ static const struct check_set error = SET(error);
 
 /* work.proto */
 
+static const struct check_rule share_held_rules[] = {
+    {.field = "profile_version", .form = CHECK_NUMBER, .required = true},
+    {.field = "connections", .form = CHECK_NUMBER},
+};
+static const struct check_set share_held = SET(share_held);
+
 static const struct check_rule ready_rules[] = {
     {.field = "worker", .form = CHECK_LINE, .required = true, .max = 128},
     {.field = "instance", .form = CHECK_ID, .required = true, .max = 64},
@@ -259,6 +271,7 @@ static const struct check_rule ready_rules[] = {
     {.field = "credit", .form = CHECK_NUMBER, .min = 1, .max = COUNT_MAX},
     {.field = "leases", .form = CHECK_NUMBER, .max_entries = WORK_MAX},
     {.field = "version", .form = CHECK_LINE, .max = 64},
+    {.field = "shares", .form = CHECK_MESSAGE, .max_entries = 10000, .set = &share_held},
 };
 static const struct check_set ready = SET(ready);
 
@@ -342,6 +355,7 @@ static const struct check_set bye = SET(bye);
 
 static const struct check_rule beat_rules[] = {
     {.field = "sequence", .form = CHECK_NUMBER},
+    {.field = "shares", .form = CHECK_MESSAGE, .max_entries = 10000, .set = &share_held},
 };
 static const struct check_set beat = SET(beat);
 
@@ -466,6 +480,48 @@ static const struct check_rule held_profile_rules[] = {
 };
 static const struct check_set held_profile = SET(held_profile);
 
+static const struct check_rule hold_rules[] = {
+    {.field = "kind", .form = CHECK_ENUM},
+    {.field = "scope", .form = CHECK_ENUM},
+    {.field = "name", .form = CHECK_LINE, .max = 255},
+    {.field = "reason", .form = CHECK_LINE, .max = 512},
+    {.field = "since_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
+    {.field = "until_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
+    {.field = "operator", .form = CHECK_LINE, .max = NAME_MAX_BYTES},
+    {.field = "probing", .form = CHECK_NUMBER},
+};
+static const struct check_set hold = SET(hold);
+
+static const struct check_rule profile_flow_rules[] = {
+    {.field = "profile", .form = CHECK_ID, .max = 64},
+    {.field = "waiting", .form = CHECK_NUMBER},
+    {.field = "connections", .form = CHECK_NUMBER},
+    {.field = "max_connections", .form = CHECK_NUMBER},
+    {.field = "messages_in_minute", .form = CHECK_NUMBER},
+    {.field = "max_messages_per_minute", .form = CHECK_NUMBER},
+    {.field = "recipients_in_day", .form = CHECK_NUMBER},
+    {.field = "max_recipients_per_day", .form = CHECK_NUMBER},
+    {.field = "settled_in_ten_minutes", .form = CHECK_NUMBER},
+    {.field = "empty_at_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
+};
+static const struct check_set profile_flow = SET(profile_flow);
+
+static const struct check_rule pause_rules[] = {
+    {.field = "scope", .form = CHECK_ENUM, .required = true},
+    {.field = "name", .form = CHECK_LINE, .max = 255},
+    {.field = "until_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
+    {.field = "resume", .form = CHECK_NUMBER},
+    {.field = "reason", .form = CHECK_LINE, .max = 128},
+    {.field = "operator", .form = CHECK_LINE, .required = true, .max = NAME_MAX_BYTES},
+};
+static const struct check_set pause = SET(pause);
+
+static const struct check_rule paused_rules[] = {
+    {.field = "holds", .form = CHECK_MESSAGE, .max_entries = 10000, .set = &hold},
+    {.field = "changed", .form = CHECK_NUMBER},
+};
+static const struct check_set paused = SET(paused);
+
 static const struct check_rule stats_rules[] = {
     {.field = "states", .form = CHECK_MESSAGE, .max_entries = 32, .set = &state_count},
     {.field = "workers", .form = CHECK_MESSAGE, .max_entries = WORK_MAX, .set = &worker_info},
@@ -476,6 +532,9 @@ static const struct check_rule stats_rules[] = {
     {.field = "not_accepting_reason", .form = CHECK_LINE, .max = REASON_MAX},
     {.field = "started_at_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
     {.field = "held", .form = CHECK_MESSAGE, .max_entries = 10000, .set = &held_profile},
+    {.field = "holds", .form = CHECK_MESSAGE, .max_entries = 10000, .set = &hold},
+    {.field = "flows", .form = CHECK_MESSAGE, .max_entries = 10000, .set = &profile_flow},
+    {.field = "poisoned", .form = CHECK_NUMBER},
 };
 static const struct check_set stats = SET(stats);
 
@@ -494,6 +553,7 @@ static const struct check_set *const sets[] = {
     &queue_show,
     &queue_act,
     &stats_ask,
+    &pause,
     &receipt,
     &query_reply,
     &error,
@@ -508,6 +568,7 @@ static const struct check_set *const sets[] = {
     &queue_page,
     &queue_acted,
     &stats,
+    &paused,
     &message,
     &mailbox,
     &attachment,
@@ -524,6 +585,10 @@ static const struct check_set *const sets[] = {
     &state_count,
     &worker_info,
     &held_profile,
+    &hold,
+    &profile_flow,
+    &share,
+    &share_held,
     &probe_step,
 };
 

@@ -58,6 +58,8 @@ static const struct verb_row verbs[WIRE_VERB_COUNT] = {
     [WIRE_QUEUE_ACTED] = {VERB_PREFIX "QUEUE_ACTED", PB_DESCRIPTOR(queue_acted), 0, false},
     [WIRE_STATS] = {VERB_PREFIX "STATS", PB_DESCRIPTOR(stats_ask), 0, false},
     [WIRE_STATS_OK] = {VERB_PREFIX "STATS_OK", PB_DESCRIPTOR(stats), 0, false},
+    [WIRE_PAUSE] = {VERB_PREFIX "PAUSE", PB_DESCRIPTOR(pause), 0, false},
+    [WIRE_PAUSED] = {VERB_PREFIX "PAUSED", PB_DESCRIPTOR(paused), 0, false},
 };
 
 const char *wire_verb_name(enum wire_verb verb)

@@ -51,6 +51,8 @@ enum wire_verb {
     WIRE_QUEUE_SHOW,
     WIRE_STATS,
     WIRE_STATS_OK,
+    WIRE_PAUSE,
+    WIRE_PAUSED,
     WIRE_QUEUE_ACT,
     WIRE_QUEUE_ACTED,
     WIRE_VERB_COUNT

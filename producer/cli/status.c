@@ -57,6 +57,10 @@ static void print_stats(const PB(Stats) *stats)
         printf("%-12s %" PRIu64 "\n", pb_state_word((int)stats->states[i]->state),
                stats->states[i]->count);
     }
+    if (stats->poisoned > 0) {
+        printf("%" PRIu64 " set aside as poison since then: tpn queue ls --state FAILED\n",
+               stats->poisoned);
+    }
     printf("%zu worker%s\n", stats->n_workers, stats->n_workers == 1 ? "" : "s");
     for (size_t i = 0; i < stats->n_workers; i++) {
         const PB(WorkerInfo) *worker = stats->workers[i];

@@ -17,7 +17,8 @@ VERBS = (("SUBMIT", "NotificationRequest"), ("RECEIPT", "Receipt"), ("QUERY", "Q
          ("ERROR", "Error"), ("READY", "Ready"), ("CREDIT", "Credit"), ("PERMIT?", "PermitAsk"), ("RESULT", "Result"),
          ("EXTEND", "Extend"), ("BYE", "Bye"), ("BEAT", "Beat"), ("JOB", "Job"), ("PERMIT", "Permit"),
          ("RESULT_OK", "ResultOk"), ("PROFILE", "Profile"), ("DRAIN", "Drain"), ("QUEUE_LS", "QueueList"),
-         ("QUEUE_PAGE", "QueuePage"), ("QUEUE_SHOW", "QueueShow"), ("STATS", "StatsAsk"), ("STATS_OK", "Stats"), ("QUEUE_ACT", "QueueAct"), ("QUEUE_ACTED", "QueueActed"))
+         ("QUEUE_PAGE", "QueuePage"), ("QUEUE_SHOW", "QueueShow"), ("STATS", "StatsAsk"), ("STATS_OK", "Stats"), ("QUEUE_ACT", "QueueAct"), ("QUEUE_ACTED", "QueueActed"),
+         ("PAUSE", "Pause"), ("PAUSED", "Paused"))
 LINES = {"address": "ann@example.test", "id": "a-1", "name": "lab", "profile": "lab", "smtp_server": "mail.example.test",
          "content_type": "application/pdf", "content_id": "logo@trackpro", "traceparent": "00-4bf9-00f0-01",
          "uris": "mailto:stop@example.test", "topic": "tpn1.a", "request_id": "a-1", "producer": "local", "ids": "a-1",

@@ -67,7 +67,8 @@ static void the_right_worker_is_picked(void **unused)
     for (size_t i = 0; i < sizeof picks / sizeof picks[0]; i++) {
         struct roster roster;
         fill(&roster, picks[i].workers);
-        struct worker *worker = roster_pick(&roster, picks[i].route, picks[i].folder);
+        const struct roster_wish wish = {.route = picks[i].route, .folder = picks[i].folder};
+        struct worker *worker = roster_pick(&roster, &wish);
         const char *got = worker != NULL ? worker->name : "nobody";
         if (strcmp(got, picks[i].wanted != NULL ? picks[i].wanted : "nobody") != 0) {
             fail_msg("%s: %s", picks[i].name, got);
@@ -81,10 +82,34 @@ static void a_capable_worker_is_waited_for(void **unused)
     (void)unused;
     struct roster roster;
     fill(&roster, 3);
-    struct worker *dropper = roster_pick(&roster, SETTINGS_PICKUP, "/srv/drop");
+    const struct roster_wish wish = {.route = SETTINGS_PICKUP, .folder = "/srv/drop"};
+    struct worker *dropper = roster_pick(&roster, &wish);
     assert_string_equal(dropper->name, "dropper");
     dropper->credit = 0;
-    assert_null(roster_pick(&roster, SETTINGS_PICKUP, "/srv/drop"));
+    assert_null(roster_pick(&roster, &wish));
+    roster_fini(&roster);
+}
+
+static bool has_no_suspects(void *arg, const struct worker *worker)
+{
+    (void)arg;
+    return worker->suspects == 0;
+}
+
+static void one_that_does_not_fit_is_passed_over(void **unused)
+{
+    (void)unused;
+    struct roster roster;
+    fill(&roster, 3);
+    const struct roster_wish wish = {
+        .route = SETTINGS_SMTP, .folder = "", .fits = has_no_suspects};
+    struct worker *mailer = roster_pick(&roster, &wish);
+    assert_string_equal(mailer->name, "mailer");
+    mailer->suspects = 1;
+    struct worker *dropper = roster_pick(&roster, &wish);
+    assert_string_equal(dropper->name, "dropper");
+    dropper->suspects = 1;
+    assert_null(roster_pick(&roster, &wish));
     roster_fini(&roster);
 }
 
@@ -107,6 +132,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_right_worker_is_picked),
         cmocka_unit_test(a_capable_worker_is_waited_for),
+        cmocka_unit_test(one_that_does_not_fit_is_passed_over),
         cmocka_unit_test(ready_again_sets_the_credit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,7 @@
 #include "log.h"
 #include "mem.h"
 #include "path.h"
+#include "poison.h"
 #include "settle.h"
 
 #include <stdio.h>
@@ -50,6 +51,7 @@ static void on_ready(struct broker *broker, struct wire_in *in)
     if (!known) {
         log_info("worker", "name=%s instance=%s result=ready credit=%u", worker->name,
                  worker->instance, worker->credit);
+        poison_back(broker, worker->instance);
     }
     lease_extend(broker, worker, ready->leases, ready->n_leases);
 }
@@ -82,6 +84,7 @@ static void on_bye(struct broker *broker, struct worker *worker, struct wire_in 
 {
     const PB(Bye) *bye = (const PB(Bye) *)in->body;
     worker->leaving = true;
+    worker->said_bye = true;
     lease_lost_worker(broker, worker, bye->reason[0] != '\0' ? bye->reason : "said BYE");
 }
 

@@ -39,6 +39,7 @@ struct broker {
     int64_t last_wall_ms;
     size_t accepting_bytes; /* of requests whose accept is not committed yet */
     struct buf deliveries;  /* log lines of this turn */
+    uint64_t poisoned;      /* requests set aside since the start */
     bool draining;
 };
 

@@ -356,6 +356,7 @@ static void send_stats(struct broker *broker, const struct wire_peer *peer,
     stats.accepting = ledger_healthy(broker->ledger, &why) && !broker->draining;
     stats.not_accepting_reason = (char *)(uintptr_t)why;
     stats.started_at_ms = broker->started_at_ms;
+    stats.poisoned = broker->poisoned;
     struct held_list held = held_profiles(broker->profiles);
     stats.held = held.pointers;
     stats.n_held = held.count;

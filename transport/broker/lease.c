@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "log.h"
 #include "mem.h"
+#include "poison.h"
 #include "settle.h"
 
 #include <stdio.h>
@@ -41,6 +42,26 @@ struct request *lease_find(const struct broker *broker, uint64_t lease)
     return map_get_u64(broker->leases.by_lease, lease);
 }
 
+/* ---- who holds what ---- */
+
+void lease_hold(struct request *request, struct worker *worker)
+{
+    TAILQ_INSERT_TAIL(&worker->leased, request, link);
+    worker->leased_count++;
+    worker->suspects += poison_suspect(request) ? 1 : 0;
+    request->suspected = poison_suspect(request);
+    request->worker = worker;
+}
+
+static void let_go(struct request *request)
+{
+    struct worker *worker = request->worker;
+    TAILQ_REMOVE(&worker->leased, request, link);
+    worker->leased_count--;
+    worker->suspects -= request->suspected ? 1 : 0;
+    request->worker = NULL;
+}
+
 /* ---- giving ---- */
 
 /* Route and folder of inline settings, read once from the request itself. */
@@ -59,6 +80,12 @@ static void read_route(struct request *request)
     if (parsed != NULL) {
         trackpro__notify__v1__notification_request__free_unpacked(parsed, NULL);
     }
+}
+
+static bool has_no_suspects(void *arg, const struct worker *worker)
+{
+    (void)arg;
+    return worker->suspects == 0;
 }
 
 enum lease_place lease_place(struct broker *broker, const struct request *request,
@@ -94,7 +121,10 @@ enum lease_place lease_place(struct broker *broker, const struct request *reques
         broker_now_ms(broker) >= request->expire_at_ms) {
         return LEASE_TOO_LATE;
     }
-    *worker = roster_pick(&broker->roster, (enum settings_route)route, folder);
+    const struct roster_wish wish = {.route = (enum settings_route)route,
+                                     .folder = folder,
+                                     .fits = poison_suspect(request) ? has_no_suspects : NULL};
+    *worker = roster_pick(&broker->roster, &wish);
     return *worker != NULL ? LEASE_TO_WORKER : LEASE_WAIT;
 }
 
@@ -167,17 +197,23 @@ static enum err send_job(struct broker *broker, struct request *request, struct 
     return err;
 }
 
+static void return_to_lane(struct broker *broker, struct request *request, const char *reason)
+{
+    struct request_change change = {.to = STATE_ACCEPTED, .reason = reason};
+    request_move(request, broker->ledger, broker_now_ms(broker), &change);
+    lease_end(broker, request);
+    schedule_returned(&broker->schedule, request);
+}
+
 void lease_give(struct broker *broker, struct request *request, struct worker *worker)
 {
     request->lease = ++broker->leases.next;
     request->lease_deadline_ms = clock_mono_ms() + (int64_t)broker->conf->lease_ms;
-    request->worker = worker;
     request->attempt_counted = false;
     request->last_part_seen = false;
     (void)snprintf(request->worker_name, sizeof request->worker_name, "%s", worker->name);
     (void)map_put_u64(&broker->leases.by_lease, request->lease, request);
-    TAILQ_INSERT_TAIL(&worker->leased, request, link);
-    worker->leased_count++;
+    lease_hold(request, worker);
     worker->credit--;
     struct request_change change = {
         .to = request->look_only ? STATE_PERMITTED : STATE_LEASED,
@@ -187,6 +223,9 @@ void lease_give(struct broker *broker, struct request *request, struct worker *w
     if (send_job(broker, request, worker) != ERR_OK) {
         worker->gone = true;
         worker->leaving = true;
+        if (request->state == STATE_LEASED) { /* the worker never saw it */
+            return_to_lane(broker, request, "its worker could not be reached");
+        }
     } else {
         wire_blob_free(&request->body); /* the store has it, should it be needed again */
     }
@@ -196,9 +235,7 @@ void lease_end(struct broker *broker, struct request *request)
 {
     (void)map_take_u64(&broker->leases.by_lease, request->lease);
     if (request->worker != NULL) {
-        TAILQ_REMOVE(&request->worker->leased, request, link);
-        request->worker->leased_count--;
-        request->worker = NULL;
+        let_go(request);
     } else if (!request->settling) {
         TAILQ_REMOVE(&broker->leases.orphans, request, link);
     }
@@ -283,9 +320,7 @@ void lease_extend(struct broker *broker, struct worker *worker, const uint64_t l
         }
         if (request->worker == NULL) { /* an orphan whose worker came back */
             TAILQ_REMOVE(&broker->leases.orphans, request, link);
-            TAILQ_INSERT_TAIL(&worker->leased, request, link);
-            worker->leased_count++;
-            request->worker = worker;
+            lease_hold(request, worker);
         }
         request->lease_deadline_ms = deadline_ms;
     }
@@ -296,47 +331,43 @@ void lease_extend(struct broker *broker, struct worker *worker, const uint64_t l
 static void orphan(struct broker *broker, struct request *request)
 {
     if (request->worker != NULL) {
-        TAILQ_REMOVE(&request->worker->leased, request, link);
-        request->worker->leased_count--;
-        request->worker = NULL;
+        let_go(request);
     }
     request->lease_deadline_ms = clock_mono_ms() + broker->conf->permit_grace_ms;
     TAILQ_INSERT_TAIL(&broker->leases.orphans, request, link);
 }
 
-static void return_to_lane(struct broker *broker, struct request *request, const char *reason)
-{
-    request->losses++;
-    struct request_change change = {.to = STATE_ACCEPTED, .reason = reason};
-    request_move(request, broker->ledger, broker_now_ms(broker), &change);
-    lease_end(broker, request);
-    schedule_returned(&broker->schedule, request);
-}
+enum loss { LOSS_DEATH, LOSS_OTHER }; /* does it speak against the request? */
 
 /* One of a worker's leases. */
 static void lose(struct broker *broker, struct worker *worker, struct request *request,
-                 const char *reason)
+                 enum loss loss, const char *reason)
 {
     if (request->settling) { /* its result is known; only nobody hears the acknowledgement */
-        TAILQ_REMOVE(&worker->leased, request, link);
-        worker->leased_count--;
-        request->worker = NULL;
-    } else if (request->state == STATE_LEASED) {
-        return_to_lane(broker, request, reason);
-    } else {
+        let_go(request);
+        return;
+    }
+    if (loss == LOSS_DEATH) {
+        poison_loss(request, worker);
+    }
+    if (request->state != STATE_LEASED) {
         orphan(broker, request);
+    } else if (poison_proven(request)) {
+        poison_aside(broker, request);
+    } else {
+        return_to_lane(broker, request, reason);
     }
 }
 
 void lease_lost_worker(struct broker *broker, struct worker *worker, const char *reason)
 {
-    bool left = worker->leased_count == 0 && worker->leaving;
+    bool left = worker->leased_count == 0 && worker->said_bye;
     log_write(left ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "worker",
               "name=%s result=%s reason=\"%s\" leases=%u", worker->name, left ? "left" : "lost",
               reason, worker->leased_count);
     struct request *request = NULL;
     while ((request = TAILQ_FIRST(&worker->leased)) != NULL) {
-        lose(broker, worker, request, reason);
+        lose(broker, worker, request, worker->said_bye ? LOSS_OTHER : LOSS_DEATH, reason);
     }
     roster_remove(&broker->roster, &worker);
 }
@@ -365,6 +396,10 @@ void lease_bury(struct broker *broker)
 static void resolve(struct broker *broker, struct request *request)
 {
     lease_end(broker, request);
+    if (poison_proven(request)) {
+        lease_unknown(broker, request); /* looking after it has killed workers, too */
+        return;
+    }
     request->earlier_lease = request->lease;
     request->look_only = true;
     log_warn("lease", "request=%s lease=%llu result=unresolved", request->id,
@@ -379,7 +414,7 @@ static void check_deadlines(struct broker *broker, struct worker *worker, int64_
          request = next) {
         next = TAILQ_NEXT(request, link);
         if (!request->settling && request->lease_deadline_ms <= now_ms) {
-            lose(broker, worker, request, "the lease ran out");
+            lose(broker, worker, request, LOSS_OTHER, "the lease ran out");
         }
     }
 }

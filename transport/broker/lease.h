@@ -51,6 +51,9 @@ void lease_unknown(struct broker *broker, struct request *request);
 /* PERMIT? of a worker: each part is granted after its commit, or denied at once. */
 void lease_ask(struct broker *broker, struct worker *worker, const PB(PermitAsk) *ask);
 
+/* The worker has the request from here: it stands in its list of leases. */
+void lease_hold(struct request *request, struct worker *worker);
+
 /* The lease is over: out of the table and out of its worker's list. */
 void lease_end(struct broker *broker, struct request *request);
 

@@ -364,6 +364,7 @@ static void move(struct act *act, struct request *request)
     }
     if (row->to == STATE_ACCEPTED) {
         change.visible_at_ms = schedule_due_now(&broker->schedule, request->lane);
+        request->losses = 0; /* whoever sends poison again has looked at it (poison.h) */
     }
     if (rework.changed_count > 0) {
         change.results = rework.all;

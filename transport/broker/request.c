@@ -47,6 +47,7 @@ void request_free(struct request **request_p)
         wire_blob_free(&request->body);
         free(request->results);
         free(request->folder);
+        free(request->lost_instance);
         free(request->id);
         free(request);
         *request_p = NULL;

@@ -32,11 +32,14 @@ struct request {
     int64_t expire_at_ms; /* 0 = never */
     int64_t accepted_at_ms;
     uint32_t attempt;
-    uint32_t losses;
+    uint32_t losses; /* workers that died while they held it (poison.h) */
+    char *
+        lost_instance; /* owned: of the worker that died last; null = none since it is in memory */
     uint64_t lease;
     int64_t lease_deadline_ms; /* monotonic clock */
     struct worker *worker; /* who holds the lease; null = nobody, or a worker that is gone */
     char worker_name[STORE_WORKER_BYTES];
+    bool suspected;           /* counts among its worker's suspects */
     bool attempt_counted;     /* this lease came to a permit or a result */
     bool look_only;           /* the lease is to find out, not to deliver */
     uint64_t profile_version; /* of the job; 0 = the request carries its settings */

@@ -121,7 +121,7 @@ static bool has_root_of(const struct worker *worker, const char *folder)
     return false;
 }
 
-static bool can(const struct worker *worker, enum settings_route route, const char *folder)
+bool roster_can(const struct worker *worker, enum settings_route route, const char *folder)
 {
     switch (route) {
     case SETTINGS_PICKUP:
@@ -135,8 +135,7 @@ static bool can(const struct worker *worker, enum settings_route route, const ch
     return has(worker, "smtp");
 }
 
-struct worker *roster_pick(const struct roster *roster, enum settings_route route,
-                           const char *folder)
+struct worker *roster_pick(const struct roster *roster, const struct roster_wish *wish)
 {
     struct worker *best = NULL;
     struct worker *any = NULL;
@@ -144,9 +143,10 @@ struct worker *roster_pick(const struct roster *roster, enum settings_route rout
     struct worker *worker = NULL;
     TAILQ_FOREACH(worker, &roster->workers, link)
     {
-        bool serves = can(worker, route, folder);
+        bool serves = roster_can(worker, wish->route, wish->folder);
         capable = capable || serves;
-        if (worker->credit == 0 || worker->leaving) {
+        if (worker->credit == 0 || worker->leaving ||
+            (wish->fits != NULL && !wish->fits(wish->arg, worker))) {
             continue;
         }
         struct worker **place = serves ? &best : &any;

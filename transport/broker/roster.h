@@ -33,9 +33,11 @@ struct worker {
     uint32_t credit;
     struct request_list leased;
     uint32_t leased_count;
-    int64_t heard_ms; /* monotonic */
+    uint32_t suspects; /* of its leases: requests that lost a worker before (poison.h) */
+    int64_t heard_ms;  /* monotonic */
     int64_t heard_wall_ms;
     bool leaving;         /* gets no more jobs */
+    bool said_bye;        /* it leaves in good order: its loss speaks against no request */
     bool gone;            /* could not be reached: buried at the end of the turn */
     struct map *profiles; /* versions it was given, as keys */
     struct part_list granted;
@@ -67,11 +69,22 @@ struct worker *roster_ready(struct roster *roster, const struct wire_peer *peer,
 /* Forget a worker; it must hold no leases any more. */
 void roster_remove(struct roster *roster, struct worker **worker);
 
-/* A worker with credit that can serve the route (folder: for pickup, "" for others), the one with the most credit.
+/* What a job asks of its worker. */
+struct roster_wish {
+    enum settings_route route;
+    const char *folder; /* for pickup, "" for others */
+    /* May this worker have it, as far as others than the roster know? Null = any. */
+    bool (*fits)(void *arg, const struct worker *worker);
+    void *arg;
+};
+
+/* A worker with credit that can serve the route and that fits, the one with the most credit.
  * When no worker of the whole pool has the capability, any worker with credit: its refusal is a clear outcome, where
  * waiting for ever would be none. Null when nobody has credit. */
-struct worker *roster_pick(const struct roster *roster, enum settings_route route,
-                           const char *folder);
+struct worker *roster_pick(const struct roster *roster, const struct roster_wish *wish);
+
+/* Can this worker serve the route? */
+bool roster_can(const struct worker *worker, enum settings_route route, const char *folder);
 
 /* Add a lease and a part to a list. */
 void part_list_add(struct part_list *list, uint64_t lease, uint32_t part);

@@ -11,6 +11,7 @@
 #include "clock.h"
 #include "log.h"
 #include "mem.h"
+#include "poison.h"
 #include "settle.h"
 
 #include <stdlib.h>
@@ -340,6 +341,22 @@ void schedule_take(struct schedule *schedule, struct request *request)
     lane->count--;
 }
 
+/* The first of the lane that has somewhere to go. Only suspects (poison.h), which wait for a worker without another one, are
+ * passed by others of their lane. */
+static struct request *first_to_go(struct schedule *schedule, const struct lane *lane,
+                                   enum lease_place *place, struct worker **worker)
+{
+    struct request *request = NULL;
+    TAILQ_FOREACH(request, &lane->ready, link)
+    {
+        *place = lease_place(schedule->broker, request, worker);
+        if (*place != LEASE_WAIT || !poison_suspect(request)) {
+            break;
+        }
+    }
+    return request;
+}
+
 /* Lease the first request of the first lane of the class that somebody can take. */
 static bool serve_class(struct schedule *schedule, int class)
 {
@@ -348,9 +365,10 @@ static bool serve_class(struct schedule *schedule, int class)
     struct lane *next = NULL;
     for (lane = TAILQ_FIRST(lanes); lane != NULL; lane = next) {
         next = TAILQ_NEXT(lane, turn);
-        struct request *request = TAILQ_FIRST(&lane->ready);
         struct worker *worker = NULL;
-        switch (lease_place(schedule->broker, request, &worker)) {
+        enum lease_place place = LEASE_WAIT;
+        struct request *request = first_to_go(schedule, lane, &place, &worker);
+        switch (place) {
         case LEASE_WAIT:
             continue;
         case LEASE_TO_WORKER:

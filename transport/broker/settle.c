@@ -9,6 +9,7 @@
 #include "log.h"
 #include "mem.h"
 #include "pb_text.h"
+#include "poison.h"
 #include "retry.h"
 
 #include <stdio.h>
@@ -152,6 +153,10 @@ static void apply_policy(struct broker *broker, struct request *request, struct 
         return;
     }
     bool assume = policy == (int)PB_POLICY(ASSUME_SENT);
+    if (!assume && poison_proven(request)) {
+        change->reason = "poison: its worker died twice while it held this request";
+        return; /* not a third time */
+    }
     ledger_fn *done = change->done;
     change->done = NULL;
     request_move(request, broker->ledger, broker_now_ms(broker), change);
@@ -415,10 +420,8 @@ static void late_row_came(void *arg, struct ledger_op *op)
         memcpy(key.producer, row->producer, sizeof key.producer);
         struct request *request = request_of_row(row, schedule_lane(&broker->schedule, &key));
         request_index_add(&broker->in_memory, request);
-        request->worker = worker;
         if (worker != NULL) {
-            TAILQ_INSERT_TAIL(&worker->leased, request, link);
-            worker->leased_count++;
+            lease_hold(request, worker);
         }
         (void)map_put_u64(&broker->leases.by_lease, request->lease, request);
         request->attempt_counted = true;
