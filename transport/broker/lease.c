@@ -56,6 +56,9 @@ void lease_hold(struct request *request, struct worker *worker)
 static void let_go(struct request *request)
 {
     struct worker *worker = request->worker;
+    if (worker == NULL) {
+        return;
+    }
     TAILQ_REMOVE(&worker->leased, request, link);
     worker->leased_count--;
     worker->suspects -= request->suspected ? 1 : 0;
