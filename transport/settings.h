@@ -22,7 +22,9 @@ struct settings_plan {
     enum settings_tls tls;
     /* Host name as A-labels, or IP literal without brackets; "" for other routes. */
     char server[SETTINGS_SERVER_BYTES];
-    uint16_t port;      /* 1–65535; 0 for other routes */
+    uint16_t port; /* 1–65535; 0 for other routes */
+    bool
+        of_request; /* stood in a request: a stranger to this machine; set by whoever made the plan */
     const char *folder; /* absolute path of the pickup folder, or "" */
     const char *user_name;
     const char *password; /* a reference, see secret.h of the worker */

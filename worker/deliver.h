@@ -80,11 +80,15 @@ struct deliver_owner {
 
 enum deliver_permit { DELIVER_GRANTED, DELIVER_DENIED };
 
+struct egress;
+
 struct deliver_context {
     struct loop *loop;
     const char *helo_name;           /* default for EHLO */
     const char *const *pickup_roots; /* folders below which pickup may write; null-terminated */
     unsigned pickup_threads;
+    const struct egress *
+        egress; /* where may be connected to; null = nothing beyond the defaults. Outlives the back ends */
     bool
         keeps_diary; /* a kill does not make UNKNOWN of what was only permitted: permits may be asked for early */
 };

@@ -347,7 +347,9 @@ static enum err choose_plan(struct job *job, const struct job_profile *profile,
         return err_set(why, ERR_INVALID,
                        "the request names a profile that the broker did not send");
     }
-    return settings_plan(job->request->settings, &job->inline_plan, &field, why);
+    enum err err = settings_plan(job->request->settings, &job->inline_plan, &field, why);
+    job->inline_plan.of_request = true;
+    return err;
 }
 
 /* A part's number is the place of its group in the whole list, not in what is left to be tried: so the file that a part

@@ -38,7 +38,7 @@ static const struct row rows[] = {
     /* No reply: the connection was lost or too slow. */
     {IN(FINAL_DOT), 0, 0, "", UNKNOWN},
     {IN(CONNECT), 0, 0, "", DEFERRED(HOST_DOWN)},
-    {IN(TLS) | IN(AUTH), 0, 0, "", DEFERRED(CONFIGURATION)},
+    {IN(PREPARE) | IN(TLS) | IN(AUTH), 0, 0, "", DEFERRED(CONFIGURATION)},
     {ANY, 0, 0, "", DEFERRED(TRANSIENT)},
 
     /* Yes. A 3xx or 1xx to the dot is no answer that RFC 5321 knows. */

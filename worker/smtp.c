@@ -33,6 +33,7 @@ struct smtp_backend {
     struct loop *loop;
     struct smtp_multi *multi;
     char *helo_name;
+    const struct egress *egress;
     bool ask_ahead;
     struct map *by_key;
     struct smtp_shelf *shelves;
@@ -66,6 +67,7 @@ static enum err backend_open(const struct deliver_context *context, void **self,
     }
     backend->helo_name = mem_text(context->helo_name);
     backend->ask_ahead = context->keeps_diary;
+    backend->egress = context->egress;
     *self = backend;
     return ERR_OK;
 }
@@ -100,6 +102,7 @@ static struct smtp_shelf *add_shelf(struct smtp_backend *backend,
     const struct smtp_pool_setup setup = {.loop = backend->loop,
                                           .multi = backend->multi,
                                           .helo_name = backend->helo_name,
+                                          .egress = backend->egress,
                                           .ask_ahead = backend->ask_ahead,
                                           .unused = on_unused,
                                           .unused_arg = shelf};

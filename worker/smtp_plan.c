@@ -61,12 +61,12 @@ static void numbers(const struct settings_plan *plan, char out[NUMBERS_BYTES])
 {
     (void)snprintf(out, NUMBERS_BYTES,
                    "%d %d %u %d %d %d %" PRIu32 " %" PRIu32 " %" PRIu32 " %" PRIu32 " %" PRIu32
-                   " %" PRIu32 " %" PRIu32 " %d",
+                   " %" PRIu32 " %" PRIu32 " %d %d",
                    (int)plan->route, (int)plan->tls, (unsigned)plan->port, plan->authentication,
                    (int)plan->verify, (int)plan->allow_cleartext_auth, plan->connect_timeout_ms,
                    plan->reply_timeout_ms, plan->content_timeout_ms, plan->max_connections,
                    plan->max_messages_per_connection, plan->max_connection_age_ms,
-                   plan->idle_timeout_ms, plan->pipelining);
+                   plan->idle_timeout_ms, plan->pipelining, (int)plan->of_request);
 }
 
 static bool same_numbers(const struct settings_plan *a, const struct settings_plan *b)
@@ -80,7 +80,8 @@ static bool same_numbers(const struct settings_plan *a, const struct settings_pl
            a->max_connections == b->max_connections &&
            a->max_messages_per_connection == b->max_messages_per_connection &&
            a->max_connection_age_ms == b->max_connection_age_ms &&
-           a->idle_timeout_ms == b->idle_timeout_ms && a->pipelining == b->pipelining;
+           a->idle_timeout_ms == b->idle_timeout_ms && a->pipelining == b->pipelining &&
+           a->of_request == b->of_request;
 }
 
 bool smtp_plan_same(const struct settings_plan *a, const struct settings_plan *b)

@@ -350,6 +350,7 @@ static bool open_link(struct smtp_pool *pool)
                                              .loop = pool->setup.loop,
                                              .plan = &pool->plan,
                                              .helo_name = pool->setup.helo_name,
+                                             .egress = pool->setup.egress,
                                              .owner = &session_owner,
                                              .owner_arg = link};
     struct smtp_failure failure = {.phase = 0};

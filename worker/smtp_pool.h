@@ -16,7 +16,8 @@ struct smtp_pool_setup {
     struct loop *loop;
     struct smtp_multi *multi;
     const char *helo_name;
-    bool ask_ahead; /* permits may be asked for before a connection is free */
+    const struct egress *egress; /* see deliver_context */
+    bool ask_ahead;              /* permits may be asked for before a connection is free */
     /* The pool has had neither connection nor mail for a while: may be freed, also from inside the call. */
     void (*unused)(void *arg, struct smtp_pool *pool);
     void *unused_arg;

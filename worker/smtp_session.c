@@ -3,7 +3,7 @@
  * Traps this file guards against (servers and libcurl 7.88 alike): credentials that are
  * silently not used when the server offers no AUTH (235 must have been seen); USE_SSL TRY
  * (never used); a CAPATH that is parsed again for every connection (null; CAINFO is cached
- * in the multi); all_proxy of the environment (PROXY ""); and libcurl's pruning of old
+ * in the multi); all_proxy of the environment (egress_guard); and libcurl's pruning of old
  * connections that no handle is attached to (one curl_easy_recv attaches it). In clear text
  * send(2) and recv(2) are used on the descriptor, for curl_easy_send searches all
  * connections of the multi on every call. */
@@ -42,6 +42,7 @@ struct smtp_session {
     char server[DELIVER_SERVER_BYTES];
     char tls[16];
     char error[CURL_ERROR_SIZE];
+    struct egress_door door;
 };
 
 /* One line of an EHLO reply, behind the code. */
@@ -156,6 +157,11 @@ static void on_finished(void *arg, CURLcode code)
 {
     struct smtp_session *session = arg;
     struct smtp_failure failure = {.phase = 0};
+    if (code != CURLE_OK && egress_shut(&session->door)) {
+        smtp_failure_of_text(PB_PHASE(PREPARE), session->door.refused.text, &failure);
+        tell_failed(session, &failure);
+        return;
+    }
     if (code != CURLE_OK) {
         struct smtp_failure_input in = {.curl = code,
                                         .error = session->error,
@@ -267,7 +273,7 @@ static enum err set_basics(struct smtp_session *session)
     code |= (int)curl_easy_setopt(easy, CURLOPT_PROTOCOLS,
                                   (long)(CURLPROTO_SMTP | CURLPROTO_SMTPS));
 #endif
-    code |= (int)curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    code |= (int)egress_guard(easy, &session->door);
     code |= (int)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     code |= (int)curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     code |= (int)curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)LIBCURL_BUFFER_BYTES);
@@ -288,6 +294,8 @@ enum err smtp_session_open(const struct smtp_session_setup *setup, struct smtp_s
     struct smtp_session *session = mem_zero(1, sizeof *session);
     session->setup = *setup;
     session->fd = CURL_SOCKET_BAD;
+    session->door.rules = setup->egress;
+    session->door.trust = egress_trust_of(setup->plan);
     session->reply = mem_zero(1, sizeof *session->reply);
     session->easy = curl_easy_init();
     const char *text = "libcurl: no memory";

@@ -10,6 +10,7 @@
 #define TPN_SMTP_SESSION_H
 
 #include "deliver.h"
+#include "egress.h"
 #include "smtp_failure.h"
 #include "smtp_multi.h"
 
@@ -41,6 +42,7 @@ struct smtp_session_setup {
     struct loop *loop;
     const struct settings_plan *plan; /* lives at least as long as the session */
     const char *helo_name;            /* when the plan has none; may be null */
+    const struct egress *egress;      /* see deliver_context; may be null */
     const struct smtp_session_owner *owner;
     void *owner_arg;
 };

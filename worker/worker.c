@@ -10,6 +10,7 @@
 
 #include "clock.h"
 #include "digest.h"
+#include "egress.h"
 #include "log.h"
 #include "mem.h"
 #include "version.h"
@@ -440,6 +441,7 @@ static enum err open_backends(struct worker *worker, struct err_text *why)
         .helo_name = worker->conf->helo_name[0] != '\0' ? worker->conf->helo_name : host,
         .pickup_roots = (const char *const *)worker->conf->pickup_roots.items,
         .pickup_threads = worker->conf->pickup_threads,
+        .egress = worker->egress,
         .keeps_diary = worker->diary != NULL,
     };
     static const char *const no_roots[] = {NULL};
@@ -476,7 +478,12 @@ enum err worker_start(struct worker *worker, const struct worker_conf *conf, str
                                      .backend = host_backend};
     loop_timer_init(&worker->tick, loop, tick, worker);
     loop_timer_init(&worker->drain, loop, drain_over, worker);
-    enum err err = open_backends(worker, why);
+    enum err err =
+        egress_new((const char *const *)conf->egress_allow.items,
+                   (const char *const *)conf->egress_only.items, &worker->egress, why);
+    if (err == ERR_OK) {
+        err = open_backends(worker, why);
+    }
     if (err == ERR_OK) {
         err = connect_broker(worker, why);
     }
@@ -513,6 +520,7 @@ void worker_stop(struct worker *worker)
             deliver_backend_of((enum settings_route)i)->close(&worker->backends[i]);
         }
     }
+    egress_free(&worker->egress);
     bus_close(&worker->bus);
     bus_context_free(&worker->zmq_context);
     drop_asks(worker);

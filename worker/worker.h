@@ -24,6 +24,7 @@ struct worker {
     char instance[40]; /* new at every start */
     struct job_host host;
     void *backends[SETTINGS_ROUTE_COUNT];
+    struct egress *egress;
     struct map *profiles; /* by version: struct job_profile */
     struct map *jobs;     /* by lease: struct job */
     struct diary *diary;  /* null when it cannot be kept */

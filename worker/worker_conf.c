@@ -1,6 +1,7 @@
 /* The keys of worker.yaml. A new key is one row here, one line in deploy/samples/worker.yaml. */
 #include "worker_conf.h"
 
+#include "egress.h"
 #include "log.h"
 
 #include <string.h>
@@ -61,6 +62,16 @@ const struct conf_row worker_conf_rows[] = {
      .min = 1,
      .max = 64,
      .doc = "threads that write and sync pickup files"},
+    {.key = "egress.allow",
+     .kind = CONF_TEXTS,
+     .offset = AT(egress_allow),
+     .check = egress_check_network,
+     .doc = "networks that may be connected to besides: 127.0.0.0/8, 169.254.10.0/24"},
+    {.key = "egress.only",
+     .kind = CONF_TEXTS,
+     .offset = AT(egress_only),
+     .check = egress_check_network,
+     .doc = "if given, no other networks than these and those of egress.allow"},
     {.key = "helo_name",
      .kind = CONF_TEXT,
      .offset = AT(helo_name),

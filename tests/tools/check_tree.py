@@ -31,7 +31,7 @@ LAYERS = (
 # Which files may include a library's header: the rest of the tree does not know it.
 LIBRARIES = (
     (r"zmq\.h", r"transport/(wire|bus|zap)|transport/broker/store_thread|producer/tpn_|producer/examples/"),
-    (r"curl/.*", r"worker/(smtp|oauth|worker_main|outcome)"),
+    (r"curl/.*", r"worker/(smtp|egress|oauth|worker_main|outcome)"),
     (r"sqlite3\.h", r"transport/broker/store_sqlite|tests/"),
     (r"yaml\.h", r"transport/base/conf"),
     (r"(protobuf-c/.*|.*\.pb-c\.h)", r"(?!transport/base/)"),

@@ -2,6 +2,7 @@
 tpn_unit(compose tpn_worker_core)
 tpn_unit(deliver tpn_worker_core)
 tpn_unit(diary tpn_worker_core)
+tpn_unit(egress tpn_worker_core)
 tpn_unit(encode tpn_worker_core)
 tpn_unit(header tpn_worker_core)
 tpn_unit(html tpn_worker_core)
