@@ -5,15 +5,17 @@
 #ifndef TPN_BUS_H
 #define TPN_BUS_H
 
+#include "bus_lock.h"
 #include "loop.h"
 #include "wire.h"
 
 struct bus;
 
 enum bus_role {
-    BUS_ROUTER, /* bind; mandatory routing, a reconnecting id takes over */
+    BUS_ROUTER, /* bind; mandatory routing; a second connection with an id that is in use is refused */
+    BUS_ROUTER_HANDOVER, /* the same, but a reconnecting id takes over: for workers, whose ids are theirs for life */
     BUS_DEALER, /* connect; queues nothing while there is no connection */
-    BUS_XPUB,   /* bind; reads and ignores subscriptions */
+    BUS_XPUB,   /* bind; see bus_allow_subscriptions */
     BUS_SUB     /* connect; see bus_subscribe */
 };
 
@@ -24,6 +26,11 @@ struct bus_options {
     const char *identity;    /* routing id of a DEALER; null = ZeroMQ chooses */
     int send_queue_messages; /* high-water marks; 0 = 1000 */
     int receive_queue_messages;
+    /* Keys; null = plain on loopback. Borrowed until bus_close. */
+    const struct bus_lock *lock;
+    /* Of a server with keys: which socket this is, as the ZAP handler hears it (zap.h); not null there. */
+    const char *domain;
+    size_t max_message_bytes; /* a peer that announces more is cut off; 0 = 64 MiB */
 };
 
 /* A ZeroMQ context with one I/O thread. */
@@ -31,7 +38,7 @@ void *bus_context_new(void);
 /* Wait until all its sockets are closed, end it, null the pointer; accepts null. */
 void bus_context_free(void **context);
 
-/* Open a socket. ERR_CONFIG: the endpoint is wrong or taken. Closing waits at most 2 s for what is queued. */
+/* Open a socket. ERR_CONFIG: the endpoint is wrong or taken, or not on loopback and without keys. Closing waits at most 2 s for what is queued. */
 enum err bus_open(struct bus **out, void *context, const struct bus_options *options,
                   struct err_text *why) NODISCARD;
 /* Close and null; what is queued is sent for at most 2 s. */
@@ -53,6 +60,25 @@ typedef void bus_message_fn(void *arg, struct bus *bus, enum err err, struct wir
 /* Let the socket wake the loop; bus_pump then hands messages to fn. */
 enum err bus_attach(struct bus *bus, struct loop *loop, bus_message_fn *fn,
                     void *arg) NODISCARD;
+
+/* May user (the ZAP user id, "" = none) hear topics that begin with prefix? */
+typedef bool bus_subscription_fn(void *arg, const char *user, const char *prefix);
+
+/* Ask fn for each subscription to an XPUB that has keys; without it, and without keys, all are allowed. Call it after
+ * bus_open, before anybody can have subscribed: before the loop turns. */
+void bus_allow_subscriptions(struct bus *bus, bus_subscription_fn *fn, void *arg);
+
+/* Close every connection of a bound socket, and go on listening at the same endpoint: its peers connect again and are asked
+ * for their keys anew. What is sent until then is dropped. Needs bus_attach. */
+void bus_drop_peers(struct bus *bus);
+
+/* Why there is no connection, as far as the other side's or our own keys are to blame; "" = they are not. Of sockets that
+ * connect and are attached. Borrowed until the loop turns. */
+const char *bus_refusal(const struct bus *bus);
+
+/* Handshakes that broke off or were refused by the frames themselves, of a bound socket. A key that the ZAP handler refused
+ * is not among them. */
+uint64_t bus_handshakes_failed(const struct bus *bus);
 
 /* When the socket woke the loop, or something was sent on it, since the last time: receive up to budget messages. When
  * more wait it calls loop_again. */

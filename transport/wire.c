@@ -177,6 +177,13 @@ static enum err frames_recv(void *socket, struct frames *frames)
     return ERR_OK;
 }
 
+/* Who sent it, as the ZAP handler said at the handshake (zmq_msg_gets(3), RFC 27). */
+static void take_user(const zmq_msg_t *msg, char user[WIRE_USER_BYTES])
+{
+    const char *value = zmq_msg_gets(msg, "User-Id");
+    (void)snprintf(user, WIRE_USER_BYTES, "%s", value != NULL ? value : "");
+}
+
 static enum wire_verb verb_of(zmq_msg_t *msg)
 {
     const char *data = zmq_msg_data(msg);
@@ -263,6 +270,7 @@ enum err wire_recv(void *socket, bool routed, struct wire_in *in)
     struct frames frames;
     memset(in, 0, offsetof(struct wire_in, peer.id));
     in->peer.delimiter = false;
+    in->user[0] = '\0';
     in->verb = WIRE_NONE;
     in->body = NULL;
     in->raw = NULL;
@@ -274,6 +282,8 @@ enum err wire_recv(void *socket, bool routed, struct wire_in *in)
         return err;
     }
     in->frames = frames.seen;
+    /* The first frame of a ROUTER is its own, the last is the peer's. */
+    take_user(&frames.msg[frames.count - 1], in->user);
     size_t at = 0;
     if (routed) {
         size_t len = zmq_msg_size(&frames.msg[0]);
@@ -413,6 +423,31 @@ enum err wire_recv_event(void *socket, char topic[WIRE_TOPIC_BYTES], ProtobufCMe
                                            zmq_msg_size(&frames.msg[1]),
                                            zmq_msg_data(&frames.msg[1]));
         err = *event != NULL ? ERR_OK : ERR_PROTO;
+    }
+    frames_close(&frames);
+    return err;
+}
+
+enum err wire_recv_subscription(void *socket, bool *subscribes, char prefix[WIRE_TOPIC_BYTES],
+                                char user[WIRE_USER_BYTES])
+{
+    struct frames frames;
+    enum err err = frames_recv(socket, &frames);
+    if (err != ERR_OK) {
+        return err;
+    }
+    const char *data = zmq_msg_data(&frames.msg[0]);
+    size_t len = zmq_msg_size(&frames.msg[0]);
+    take_user(&frames.msg[0], user);
+    prefix[0] = '\0';
+    if (len == 0 || (data[0] != 0 && data[0] != 1)) {
+        err = ERR_PROTO;
+    } else if (len > WIRE_TOPIC_BYTES) {
+        err = ERR_LIMIT;
+    } else {
+        *subscribes = data[0] == 1;
+        memcpy(prefix, data + 1, len - 1);
+        prefix[len - 1] = '\0';
     }
     frames_close(&frames);
     return err;

@@ -18,7 +18,8 @@
 enum {
     WIRE_REQUEST_MAX_BYTES = 25 * 1024 * 1024, /* frame 1 of SUBMIT */
     WIRE_BODY_MAX_BYTES = 4 * 1024 * 1024,     /* frame 1 of every other verb */
-    WIRE_PEER_MAX_BYTES = 255                  /* of a ZeroMQ routing id */
+    WIRE_PEER_MAX_BYTES = 255,                 /* of a ZeroMQ routing id */
+    WIRE_USER_BYTES = 64                       /* of a ZAP user id, with its NUL */
 };
 
 enum wire_verb {
@@ -92,6 +93,8 @@ struct wire_fault {
 /* A received message. wire_in_fini frees what it holds. */
 struct wire_in {
     struct wire_peer peer;
+    /* The ZAP user id of the connection (zap.h): the sender's public key; "" on a socket without keys. No peer can choose it. */
+    char user[WIRE_USER_BYTES];
     enum wire_verb verb;       /* WIRE_NONE when frame 0 is no verb of ours */
     ProtobufCMessage *body;    /* frame 1, unpacked; null with a fault */
     struct wire_blob *raw;     /* frame 1 as it came; null when it was missing */
@@ -129,6 +132,14 @@ enum err wire_publish(void *socket, const char *topic, const void *event, size_t
 enum { WIRE_TOPIC_BYTES = 256 };
 enum err wire_recv_event(void *socket, char topic[WIRE_TOPIC_BYTES],
                          ProtobufCMessage **event) NODISCARD;
+
+/* Receive a subscription to an XPUB, without waiting.
+ *  subscribes  out: true = begins, false = ends
+ *  prefix      out; one that is longer is cut, which makes it match more than was asked for: refuse it (ERR_LIMIT)
+ *  user        out: as wire_in.user
+ * Returns ERR_OK, ERR_AGAIN, ERR_PROTO (no subscription), ERR_LIMIT or ERR_IO. */
+enum err wire_recv_subscription(void *socket, bool *subscribes, char prefix[WIRE_TOPIC_BYTES],
+                                char user[WIRE_USER_BYTES]) NODISCARD;
 
 /* Topic of an event, "tpn1.<producer>.<STATE>.<id>"; state without its prefix; returns out. */
 const char *wire_topic(const char *producer, const char *state, const char *id,
