@@ -34,6 +34,16 @@ enum {
 
 /* settings.proto */
 
+static const struct check_rule reply_rule_rules[] = {
+    {.field = "name", .form = CHECK_ID, .required = true, .max = NAME_MAX_BYTES},
+    {.field = "phase", .form = CHECK_ENUM},
+    {.field = "code", .form = CHECK_ID, .max = 3},
+    {.field = "enhanced_code", .form = CHECK_ID, .max = 16},
+    {.field = "text", .form = CHECK_LINE, .max = 128},
+    {.field = "failure_class", .form = CHECK_ENUM, .required = true},
+};
+static const struct check_set reply_rule = SET(reply_rule);
+
 static const struct check_rule mailing_settings_rules[] = {
     {.field = "method", .form = CHECK_ENUM},
     {.field = "show_client_screen", .form = CHECK_NUMBER},
@@ -73,6 +83,7 @@ static const struct check_rule mailing_settings_rules[] = {
     {.field = "pickup_dialect", .form = CHECK_ENUM},
     {.field = "unknown_policy", .form = CHECK_ENUM},
     {.field = "failover_profile", .form = CHECK_ID, .max = NAME_MAX_BYTES},
+    {.field = "reply_rules", .form = CHECK_MESSAGE, .max_entries = 64, .set = &reply_rule},
 };
 static const struct check_set mailing_settings = SET(mailing_settings);
 
@@ -576,6 +587,7 @@ static const struct check_set *const sets[] = {
     &list_unsubscribe,
     &label,
     &mailing_settings,
+    &reply_rule,
     &recipient_result,
     &request_status,
     &part,

@@ -7,6 +7,7 @@
 
 #include "address.h"
 #include "check_rules.h"
+#include "reply_rule.h"
 
 #include <arpa/inet.h>
 #include <inttypes.h>
@@ -400,6 +401,22 @@ static enum err choose_route(struct reading *r)
     return choose_smtp(r);
 }
 
+static enum err check_reply_rules(struct reading *r)
+{
+    if (r->from->n_reply_rules > 2 * (size_t)REPLY_RULES_MAX) {
+        return refuse(r, "reply_rules", "at most %d", 2 * REPLY_RULES_MAX);
+    }
+    for (size_t i = 0; i < r->from->n_reply_rules; i++) {
+        const char *field = "";
+        struct err_text why = {0};
+        if (reply_rule_check(r->from->reply_rules[i], &field, &why) != ERR_OK) {
+            return refuse(r, "reply_rules", "%s: %s %s", r->from->reply_rules[i]->name, field,
+                          why.text);
+        }
+    }
+    return ERR_OK;
+}
+
 /* A limit that nobody keeps would lock somebody's account: what is not built in is refused, not overlooked. */
 static enum err check_not_yet(struct reading *r)
 {
@@ -432,6 +449,8 @@ enum err settings_plan(const PB(MailingSettings) *settings, struct settings_plan
         .pipelining = (int)settings->pipelining,
         .dialect = (int)settings->pickup_dialect,
         .unknown_policy = (int)settings->unknown_policy,
+        .reply_rules = settings->reply_rules,
+        .reply_rule_count = settings->n_reply_rules,
     };
     struct reading r = {.from = settings, .plan = plan, .why = why};
     enum err err = check_ranges(&r);
@@ -440,6 +459,9 @@ enum err settings_plan(const PB(MailingSettings) *settings, struct settings_plan
     }
     if (err == ERR_OK) {
         err = check_not_yet(&r);
+    }
+    if (err == ERR_OK) {
+        err = check_reply_rules(&r);
     }
     if (err == ERR_OK) {
         err = choose_route(&r);

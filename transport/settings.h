@@ -45,6 +45,8 @@ struct settings_plan {
     int pipelining; /* PB_PIPELINING(…) */
     int dialect;    /* PB_DIALECT(…), never UNSPECIFIED */
     int unknown_policy;
+    PB(ReplyRule) *const *reply_rules; /* borrowed; the first that fits a refusal decides */
+    size_t reply_rule_count;
 };
 
 /* Check all of the settings and make the plan.

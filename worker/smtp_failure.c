@@ -82,16 +82,27 @@ static const char *hint_of(const struct smtp_failure_input *in)
     return "";
 }
 
-static void decide(struct smtp_failure *out)
+static void decide(struct smtp_failure *out, const struct settings_plan *plan)
 {
-    out->outcome = outcome_of(out->phase, out->code, out->enhanced);
+    out->outcome = smtp_failure_outcome(out, plan);
+}
+
+struct outcome smtp_failure_outcome(const struct smtp_failure *failure,
+                                    const struct settings_plan *plan)
+{
+    const struct outcome_reply reply = {.plan = plan,
+                                        .phase = failure->phase,
+                                        .code = failure->code,
+                                        .enhanced = failure->enhanced,
+                                        .text = failure->text};
+    return outcome_of(&reply);
 }
 
 void smtp_failure_of_text(int phase, const char *text, struct smtp_failure *out)
 {
     *out = (struct smtp_failure){.phase = phase};
     (void)snprintf(out->text, sizeof out->text, "%s", text);
-    decide(out);
+    decide(out, NULL);
 }
 
 void smtp_failure_of_curl(const struct smtp_failure_input *in, struct smtp_failure *out)
@@ -115,9 +126,9 @@ void smtp_failure_of_curl(const struct smtp_failure_input *in, struct smtp_failu
                        in->error[0] != '\0' ? in->error : curl_easy_strerror(in->curl),
                        hint_of(in));
     }
-    decide(out);
+    decide(out, in->plan);
     if (in->curl == CURLE_OPERATION_TIMEDOUT || row == &any_row) {
         /* Lost or slow is no fault of the settings, in whatever phase. */
-        out->outcome = out->code == 0 ? outcome_of(PB_PHASE(CONNECT), 0, "") : out->outcome;
+        out->outcome = out->code == 0 ? outcome_of_silence(PB_PHASE(CONNECT)) : out->outcome;
     }
 }

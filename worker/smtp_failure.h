@@ -40,6 +40,10 @@ void smtp_dialogue_add(struct smtp_dialogue *dialogue, unsigned code);
 /* libcurl gave up. */
 void smtp_failure_of_curl(const struct smtp_failure_input *in, struct smtp_failure *out);
 
+/* What the server's refusal means to a mail with these settings: their reply_rules count. */
+struct outcome smtp_failure_outcome(const struct smtp_failure *failure,
+                                    const struct settings_plan *plan);
+
 /* We refuse ourselves: a phase and a sentence, no reply. */
 void smtp_failure_of_text(int phase, const char *text, struct smtp_failure *out);
 

@@ -171,9 +171,20 @@ static struct deliver_recipient *next_asked(const struct smtp_mail *mail,
     return NULL;
 }
 
+static struct outcome outcome_at(const struct smtp_mail *mail, int phase,
+                                 const struct smtp_reply *reply)
+{
+    const struct outcome_reply asked = {.plan = mail->delivery->plan,
+                                        .phase = phase,
+                                        .code = reply->code,
+                                        .enhanced = reply->enhanced,
+                                        .text = reply->text};
+    return outcome_of(&asked);
+}
+
 void smtp_mail_answer(struct smtp_mail *mail, int phase, const struct smtp_reply *reply)
 {
-    struct outcome outcome = outcome_of(phase, reply->code, reply->enhanced);
+    struct outcome outcome = outcome_at(mail, phase, reply);
     deliver_set_rest(mail->delivery, outcome, phase, reply->code, reply->enhanced, reply->text);
     if (outcome.outcome == PB_OUTCOME(DELIVERED)) {
         smtp_mail_queue_id(reply->text, mail->delivery->queue_id);
@@ -182,7 +193,7 @@ void smtp_mail_answer(struct smtp_mail *mail, int phase, const struct smtp_reply
 
 void smtp_mail_answer_loss(struct smtp_mail *mail, int phase, const char *text)
 {
-    struct outcome outcome = outcome_of(phase, 0, "");
+    struct outcome outcome = outcome_of_silence(phase);
     deliver_set_rest(mail->delivery, outcome, phase, 0, "", text);
 }
 
@@ -232,7 +243,7 @@ static enum smtp_mail_next take_rcpt_reply(struct smtp_mail *mail,
         mail->accepted++;
         return SMTP_NEXT_REPLY;
     }
-    struct outcome outcome = outcome_of(PB_PHASE(RCPT), reply->code, reply->enhanced);
+    struct outcome outcome = outcome_at(mail, PB_PHASE(RCPT), reply);
     deliver_set(recipient, outcome, PB_PHASE(RCPT), reply->code, reply->enhanced, reply->text);
     return SMTP_NEXT_REPLY;
 }

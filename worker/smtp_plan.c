@@ -41,6 +41,8 @@ static void set_text_at(struct settings_plan *plan, size_t offset, const char *t
 void smtp_plan_copy(const struct settings_plan *from, struct settings_plan *to)
 {
     *to = *from;
+    to->reply_rules = NULL; /* they are no part of a connection: each mail asks its own */
+    to->reply_rule_count = 0;
     for (size_t i = 0; i < TEXTS; i++) {
         set_text_at(to, texts[i], mem_text(text_at(from, texts[i])));
     }

@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-/* A copy with texts of its own; null texts become "". smtp_plan_fini accepts a zeroed one. */
+/* A copy with texts of its own and without reply_rules; null texts become "". smtp_plan_fini accepts a zeroed one. */
 void smtp_plan_copy(const struct settings_plan *from, struct settings_plan *to);
 void smtp_plan_fini(struct settings_plan *plan);
 

@@ -300,7 +300,10 @@ static void fail_waiting(struct smtp_pool *pool, const struct smtp_failure *fail
     while (mail != NULL) {
         struct smtp_mail *next = mail->next;
         mail->next = NULL;
-        deliver_set_rest(mail->delivery, failure->outcome, failure->phase, failure->code,
+        struct outcome outcome = failure->code >= 400
+                                     ? smtp_failure_outcome(failure, mail->delivery->plan)
+                                     : failure->outcome;
+        deliver_set_rest(mail->delivery, outcome, failure->phase, failure->code,
                          failure->enhanced, failure->text);
         finish(pool, mail);
         mail = next;

@@ -1,7 +1,8 @@
 """An SMTP server that misbehaves on purpose, byte by byte. Pipelining is offered.
 
 A mode names one fault; everything else is done well. The answer to RCPT also follows the local part: no… 550 (two
-lines), grey… 450, full… 452, quota… 552, fwd… 251, drop… 421 and close. What the server saw is kept: .contents has
+lines), grey… 450, full… 452, quota… 552, fwd… 251, drop… 421 and close; lost… is accepted, and the connection
+dropped after the dot. What the server saw is kept: .contents has
 the raw bytes of every mail up to its dot, whatever was answered; .commands every command line; .accepted only
 the mails that were answered with 2xx, .connections how often somebody came.
 
@@ -186,7 +187,7 @@ class Session:
             self.more()
         content, _, self.buffer = self.buffer.partition(b"\r\n.\r\n")
         self.server.note_content(content + b"\r\n", self.recipients)
-        if mode == "drop-after-dot":
+        if mode == "drop-after-dot" or (mode != "all-welcome" and any(r.startswith("lost") for r in self.recipients)):
             raise Gone
         if mode == "rst-after-dot":
             self.reset()

@@ -42,7 +42,7 @@ static enum err read_text(const char *text, struct profiles **out, char errors[T
 static const struct {
     const char *name;
     const char *text;
-    const char *wanted[4]; /* the start of each line of errors */
+    const char *wanted[5]; /* the start of each line of errors */
 } rows[] = {
     {"port 465 without TLS",
      "profiles:\n  a:\n    smtp_server: m.test\n    smtp_port: 465\n",
@@ -62,6 +62,22 @@ static const struct {
      "  b: {smtp_server: m.test}\n"
      "  c: {smtp_server: m.test, smtp_port: 465}\n",
      {"f:3:18: profiles.a.smtp_server: ", "f:5:39: profiles.c.smtp_port: "}},
+    {"rules: what is wrong with them",
+     "profiles:\n"
+     "  a:\n    smtp_server: m.test\n    reply_rules:\n"
+     "      one: {code: 450}\n"
+     "      two: {code: 250, class: quota}\n"
+     "      three: {phase: rcpt, class: quota}\n"
+     "      four: {text: busy, enhanced_code: 5.7, class: uncertain}\n",
+     {"f:5:7: profiles.a.reply_rules.one.class: required",
+      "f:6:19: profiles.a.reply_rules.two.code: must be",
+      "f:7:7: profiles.a.reply_rules.three.code: a rule needs",
+      "f:8:53: profiles.a.reply_rules.four.class: "}},
+    {"rules for all: what is wrong with them",
+     "reply_rules:\n  one: {code: 4x1, class: quota}\n  t o: {code: 451, class: quota}\n"
+     "  six: {enhanced_code: 5.7, class: quota}\n",
+     {"f:2:15: reply_rules.one.code: must be", "f:3:3: reply_rules.t o: a rule's name",
+      "f:4:24: reply_rules.six.enhanced_code: must be"}},
     {"errors of one key come before those of several",
      "profiles:\n  a: {smtp_server: m.test, smtp_port: 465, idle_timeout: x}\n  b:\n",
      {"f:2:58: profiles.a.idle_timeout: ", "f:3:3: profiles.b.smtp_server: "}},
@@ -115,6 +131,54 @@ static void a_version_is_made_of_the_contents(void **state)
     assert_true(versions[0][1] == versions[1][1]);
 }
 
+/* A profile's own come first, in the order of the file, then those for all; they are in the version and in the plan. */
+static void rules_go_with_every_profile(void **state)
+{
+    (void)state;
+    char errors[TEXT_BYTES];
+    struct profiles *profiles = NULL;
+    struct profiles *without = NULL;
+    static const char text[] =
+        "profiles:\n"
+        "  a:\n    smtp_server: m.test\n    reply_rules:\n"
+        "      z: {phase: rcpt, code: 45x, class: recipient}\n"
+        "      y: {enhanced_code: x.7.1, text: policy, class: configuration}\n"
+        "  b: {smtp_server: m.test}\n"
+        "reply_rules:\n  all: {code: 5xx, class: transient}\n";
+    assert_int_equal(read_text(text, &profiles, errors), ERR_OK);
+    const struct profile *a = profiles_find(profiles, "a");
+    const struct profile *b = profiles_find(profiles, "b");
+    assert_int_equal(a->plan.reply_rule_count, 3);
+    assert_string_equal(a->plan.reply_rules[0]->name, "z");
+    assert_int_equal(a->plan.reply_rules[0]->phase, PB_PHASE(RCPT));
+    assert_int_equal(a->plan.reply_rules[0]->failure_class, PB_CLASS(RECIPIENT));
+    assert_string_equal(a->plan.reply_rules[1]->text, "policy");
+    assert_string_equal(a->plan.reply_rules[2]->name, "all");
+    assert_int_equal(a->settings.n_reply_rules, 3);
+    assert_int_equal(b->plan.reply_rule_count, 1);
+    assert_string_equal(b->settings.reply_rules[0]->code, "5xx");
+    assert_int_equal(read_text("profiles: {b: {smtp_server: m.test}}\n", &without, errors),
+                     ERR_OK);
+    assert_true(profiles_find(without, "b")->wire.version != b->wire.version);
+    profiles_free(&without);
+    profiles_free(&profiles);
+}
+
+static void a_list_of_rules_has_an_end(void **state)
+{
+    (void)state;
+    char errors[TEXT_BYTES];
+    char text[TEXT_BYTES];
+    struct profiles *profiles = NULL;
+    int len = snprintf(text, sizeof text, "reply_rules:\n");
+    for (int i = 0; i < 33; i++) {
+        len += snprintf(text + len, sizeof text - (size_t)len,
+                        "  r%d: {code: 450, class: quota}\n", i);
+    }
+    assert_int_equal(read_text(text, &profiles, errors), ERR_CONFIG);
+    assert_string_equal(errors, "f:34:3: reply_rules.r32: at most 32 rules\n");
+}
+
 static void a_refused_file_leaves_the_old_ones(void **state)
 {
     (void)state;
@@ -132,6 +196,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_error_has_its_place),
         cmocka_unit_test(a_version_is_made_of_the_contents),
+        cmocka_unit_test(rules_go_with_every_profile),
+        cmocka_unit_test(a_list_of_rules_has_an_end),
         cmocka_unit_test(a_refused_file_leaves_the_old_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

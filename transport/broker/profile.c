@@ -20,6 +20,7 @@ struct profiles {
     struct profile **items;
     size_t count;
     struct map *by_name;
+    struct rule_list rules; /* for all profiles, behind their own */
 };
 
 #define AT(field) offsetof(struct profile, settings.field)
@@ -146,12 +147,19 @@ const struct conf_row profile_rows[] = {
     TEXT_ROW(
         failover_profile,
         "profile to use when this one certainly did not accept the mail; not built in yet"),
+    {.key = "reply_rules",
+     .kind = CONF_MAP,
+     .offset = offsetof(struct profile, rules),
+     .map = &rule_list_map,
+     .doc = "what this server's refusals mean, by name: see below"},
     {.key = NULL, .whole = check_profile},
 };
 
 static void profile_free(struct profile *profile)
 {
     conf_free(profile_rows, profile);
+    rule_list_fini(&profile->rules);
+    free(profile->settings.reply_rules);
     free(profile->wire.name);
     free(profile);
 }
@@ -206,6 +214,11 @@ static const struct conf_row file_rows[] = {
      .kind = CONF_MAP,
      .map = &profile_map,
      .doc = "mailing profiles by name"},
+    {.key = "reply_rules",
+     .kind = CONF_MAP,
+     .offset = offsetof(struct profiles, rules),
+     .map = &rule_list_map,
+     .doc = "rules for the refusals of every server, behind a profile's own"},
     {.key = NULL},
 };
 
@@ -224,11 +237,31 @@ static void set_version(struct profile *profile)
     profile->wire.version = version | 1; /* never 0, which means "none" */
 }
 
+/* The profile's own rules, then those for all. Each list has at most REPLY_RULES_MAX, and each rule was checked when it was
+ * read. */
+static void join_rules(const struct profiles *profiles, struct profile *profile)
+{
+    size_t count = profile->rules.count + profiles->rules.count;
+    if (count == 0) {
+        return;
+    }
+    PB(ReplyRule) **all = mem_zero(count, sizeof all[0]);
+    for (size_t i = 0; i < count; i++) {
+        all[i] = i < profile->rules.count ? profile->rules.items[i]
+                                          : profiles->rules.items[i - profile->rules.count];
+    }
+    profile->settings.reply_rules = all;
+    profile->settings.n_reply_rules = count;
+    profile->plan.reply_rules = all;
+    profile->plan.reply_rule_count = count;
+}
+
 /* All profiles were read and have their plans. */
 static void finish(struct profiles *profiles)
 {
     for (size_t i = 0; i < profiles->count; i++) {
         struct profile *profile = profiles->items[i];
+        join_rules(profiles, profile);
         set_version(profile);
         (void)map_put_text(&profiles->by_name, profile->wire.name, profile);
     }
@@ -262,6 +295,7 @@ void profiles_free(struct profiles **profiles_p)
         profile_free(profiles->items[i]);
     }
     free(profiles->items);
+    rule_list_fini(&profiles->rules);
     free(profiles);
     *profiles_p = NULL;
 }

@@ -5,6 +5,7 @@
 #include "buf.h"
 #include "conf.h"
 #include "pb.h"
+#include "rule_list.h"
 #include "settings.h"
 
 #include <stdbool.h>
@@ -14,7 +15,9 @@ struct profile {
     PB(Profile) wire; /* name and version set; points to settings */
     PB(MailingSettings) settings;
     struct settings_plan plan; /* borrows from settings */
-    int64_t latched_at_ms;     /* its login was refused then (wall clock); 0 = not */
+    struct rule_list
+        rules; /* its own; settings.reply_rules has those for all profiles behind them */
+    int64_t latched_at_ms; /* its login was refused then (wall clock); 0 = not */
     char latched_why[256];
 };
 
