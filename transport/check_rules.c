@@ -84,6 +84,11 @@ static const struct check_rule mailing_settings_rules[] = {
     {.field = "unknown_policy", .form = CHECK_ENUM},
     {.field = "failover_profile", .form = CHECK_ID, .max = NAME_MAX_BYTES},
     {.field = "reply_rules", .form = CHECK_MESSAGE, .max_entries = 64, .set = &reply_rule},
+    {.field = "dkim_domain", .form = CHECK_LINE, .max = 255},
+    {.field = "dkim_selector", .form = CHECK_LINE, .max = 63},
+    {.field = "dkim_key", .form = CHECK_LINE, .max = SETTING_MAX},
+    {.field = "dkim_second_selector", .form = CHECK_LINE, .max = 63},
+    {.field = "dkim_second_key", .form = CHECK_LINE, .max = SETTING_MAX},
 };
 static const struct check_set mailing_settings = SET(mailing_settings);
 

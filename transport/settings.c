@@ -8,6 +8,7 @@
 #include "address.h"
 #include "check_rules.h"
 #include "reply_rule.h"
+#include "settings_dkim.h"
 
 #include <arpa/inet.h>
 #include <inttypes.h>
@@ -244,19 +245,24 @@ static enum err choose_folder(struct reading *r)
     return ERR_OK;
 }
 
+bool settings_is_reference(const char *text)
+{
+    static const char *const schemes[] = {"file:", "env:", "credential:"};
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
+        size_t len = strlen(schemes[i]);
+        if (strncmp(text, schemes[i], len) == 0 && text[len] != '\0') {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* A reference to a secret, never the secret itself. */
 static enum err check_password(struct reading *r)
 {
-    static const char *const schemes[] = {"file:", "env:", "credential:"};
     const char *password = r->from->password;
-    if (!is_given(password)) {
+    if (!is_given(password) || settings_is_reference(password)) {
         return ERR_OK;
-    }
-    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
-        size_t len = strlen(schemes[i]);
-        if (strncmp(password, schemes[i], len) == 0 && password[len] != '\0') {
-            return ERR_OK;
-        }
     }
     return refuse(r, "password", "must be a reference: file:PATH, env:NAME or credential:NAME");
 }
@@ -465,6 +471,9 @@ enum err settings_plan(const PB(MailingSettings) *settings, struct settings_plan
     }
     if (err == ERR_OK) {
         err = choose_route(&r);
+    }
+    if (err == ERR_OK) {
+        err = settings_dkim_choose(settings, &plan->dkim, &r.field, why);
     }
     if (err != ERR_OK) {
         *field = r.field;

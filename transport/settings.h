@@ -16,6 +16,20 @@ enum settings_tls { SETTINGS_TLS_NONE, SETTINGS_TLS_STARTTLS, SETTINGS_TLS_IMPLI
 
 enum { SETTINGS_SERVER_BYTES = 256 };
 
+/* One DKIM signature. Texts are borrowed from the MailingSettings, but for field, which lives for ever. */
+struct settings_dkim_key {
+    const char *selector;
+    const char *key;   /* a reference, see secret.h of the worker */
+    const char *field; /* the setting that the key stands in: "dkim_key" */
+};
+
+/* Who signs the mails of a profile. */
+struct settings_dkim {
+    char domain[SETTINGS_SERVER_BYTES]; /* A-labels */
+    struct settings_dkim_key keys[2];
+    unsigned count; /* 0 = nothing is signed */
+};
+
 /* Settings with every choice made. Texts are borrowed from the MailingSettings it was made of, but for server. */
 struct settings_plan {
     enum settings_route route;
@@ -47,7 +61,11 @@ struct settings_plan {
     int unknown_policy;
     PB(ReplyRule) *const *reply_rules; /* borrowed; the first that fits a refusal decides */
     size_t reply_rule_count;
+    struct settings_dkim dkim;
 };
+
+/* Does a text name a place where a secret lies: file:PATH, env:NAME or credential:NAME? */
+bool settings_is_reference(const char *text);
 
 /* Check all of the settings and make the plan.
  *  field  out, the name of the first wrong field ("smtp_port"), borrowed for ever; untouched on success

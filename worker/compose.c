@@ -8,6 +8,7 @@
 
 #include "check_rules.h"
 #include "digest.h"
+#include "dkim.h"
 #include "header.h"
 #include "mem.h"
 #include "message_rule.h"
@@ -27,6 +28,7 @@ struct compose {
     struct delivery *delivery;
     struct buf *out;
     char id[MIME_ID_CHARS + 1];
+    size_t head; /* where the mail begins in out: behind the envelope of a pickup file */
     bool pickup_iis;
     bool pickup_exchange;
     struct err_text *why;
@@ -366,9 +368,10 @@ static void put_iis_envelope(const struct compose *c)
     }
 }
 
-static enum err put_headers(const struct compose *c)
+static enum err put_headers(struct compose *c)
 {
     put_iis_envelope(c);
+    c->head = c->out->len;
     enum err err = put_originators(c);
     if (err == ERR_OK) {
         err = put_recipients(c);
@@ -468,6 +471,22 @@ static enum err fill_envelope(struct compose *c)
     return err;
 }
 
+static enum err sign(const struct compose *c)
+{
+    const struct settings_dkim *dkim = &c->input->plan->dkim;
+    if (dkim->count == 0) {
+        return ERR_OK;
+    }
+    if (c->input->keys == NULL) {
+        bug("a plan that signs, and nobody to keep the keys");
+    }
+    const struct dkim_job job = {.settings = dkim,
+                                 .keys = c->input->keys,
+                                 .signed_at_ms = c->input->accepted_at_ms,
+                                 .head = c->head};
+    return dkim_sign(&job, c->out, c->why);
+}
+
 enum err compose_mail(const struct compose_input *input, struct delivery *delivery,
                       struct err_text *why)
 {
@@ -505,6 +524,9 @@ enum err compose_mail(const struct compose_input *input, struct delivery *delive
             err = err_set(why, ERR_LIMIT, "message: the mail would be larger than %d bytes",
                           (int)COMPOSE_MAX_BYTES);
         }
+    }
+    if (err == ERR_OK) {
+        err = sign(&c);
     }
     return err;
 }

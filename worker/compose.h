@@ -7,6 +7,7 @@
 #define TPN_COMPOSE_H
 
 #include "deliver.h"
+#include "dkim_key.h"
 
 enum { COMPOSE_MAX_BYTES = 64 * 1024 * 1024 };
 
@@ -19,13 +20,15 @@ struct compose_input {
         *recipients; /* indices over to, cc, bcc in this order: the envelope of this part */
     size_t recipient_count;
     bool one_each;           /* split: the To header names this part's recipient only */
+    struct dkim_keys *keys;  /* for signing; may be null when the plan asks for no signature */
     bool possible_duplicate; /* adds X-TrackPro-Possible-Duplicate: yes */
 };
 
-/* Fill envelope, content, message_id, file_name, needs_utf8, want_delivery_receipt of a delivery that is zeroed but for
+/* Fill envelope, content (signed when the plan says so), message_id, file_name, needs_utf8, want_delivery_receipt of a delivery that is zeroed but for
  * part: set that first, because the file name ends in it.
  * Returns ERR_OK; ERR_INVALID the request cannot be made into mail (why names field and rule: final for all
- * recipients); ERR_LIMIT larger than COMPOSE_MAX_BYTES. The delivery is safe to delivery_fini in every case.
+ * recipients); ERR_CONFIG the profile's DKIM key cannot be used (to be tried again when that is mended); ERR_LIMIT larger than
+ * COMPOSE_MAX_BYTES. The delivery is safe to delivery_fini in every case.
  * Source: RFC 5322, 2045–2047, 2231, 3834. */
 enum err compose_mail(const struct compose_input *input, struct delivery *delivery,
                       struct err_text *why) NODISCARD;

@@ -177,6 +177,26 @@ static enum encode_kind choose_encoded(const char *text, size_t len)
     return quoted <= base64 ? ENCODE_QUOTED_PRINTABLE : ENCODE_BASE64;
 }
 
+enum encode_kind encode_choose_bytes(const void *data, size_t len)
+{
+    enum {
+        LOOK_BYTES = 4096
+    }; /* until the sum is compared: most binary files are decided early */
+    const char *bytes = data;
+    size_t base64 = (len + 2) / 3 * 4;
+    base64 += base64 / ENCODE_LINE_CHARS * 2;
+    size_t quoted = 0;
+    for (size_t at = 0; at < len && quoted <= base64;) {
+        size_t end = len - at > LOOK_BYTES ? at + LOOK_BYTES : len;
+        quoted += end - at;
+        for (; at < end; at++) {
+            quoted += is_quoted_literal(bytes[at]) ? 0U : 2U;
+        }
+    }
+    quoted += quoted / QUOTED_LINE_CHARS * 3;
+    return quoted < base64 ? ENCODE_QUOTED_PRINTABLE : ENCODE_BASE64;
+}
+
 enum encode_kind encode_choose(const char *text, size_t len)
 {
     struct lines lines = lines_of(text, len);
@@ -249,6 +269,17 @@ static void quote_line(struct buf *out, const struct line *line)
         }
         *to = '\0';
         out->len = (size_t)(to - out->data);
+    }
+}
+
+void encode_bytes(struct buf *out, enum encode_kind kind, const void *data, size_t len)
+{
+    /* As one line: CR and LF are bytes like any other, so that no reader can take them for line ends. */
+    const struct line all = {.data = data, .len = len};
+    if (kind == ENCODE_QUOTED_PRINTABLE) {
+        quote_line(out, &all);
+    } else {
+        encode_base64(out, data, len);
     }
 }
 

@@ -24,6 +24,12 @@ enum encode_kind encode_choose(const char *text, size_t len);
  * The last line gets no CRLF that the text does not have. */
 void encode_text(struct buf *out, enum encode_kind kind, const char *text, size_t len);
 
+/* The shorter of quoted-printable and base64 for bytes that must arrive exactly as they are, line ends included. */
+enum encode_kind encode_choose_bytes(const void *data, size_t len);
+
+/* Append bytes in one of these two; no CRLF behind the last line. */
+void encode_bytes(struct buf *out, enum encode_kind kind, const void *data, size_t len);
+
 /* Append bytes as base64 in lines of 76 characters; no CRLF behind the last line. Source: RFC 2045 6.8. */
 void encode_base64(struct buf *out, const void *data, size_t len);
 

@@ -17,7 +17,7 @@ enum {
     WORD_MAX = 2 * LINE_CHARS,
     WORD_OVERHEAD = 12,   /* "=?UTF-8?Q?" and "?=" */
     WORD_LEAST = 12,      /* one character of four bytes in Q */
-    QUOTED_CHARS = 60,    /* a longer name is encoded, because a quoted string is one word */
+    QUOTED_CHARS = 60,    /* a longer name is encoded, because a name is one word */
     PARAMETER_CHARS = 60, /* a longer value is cut into RFC 2231 segments */
     FALLBACK_HEAD = 40,   /* of a long file name, the plain form has so much of the head … */
     FALLBACK_TAIL = 12    /* … and of the tail, where the extension is */
@@ -161,19 +161,37 @@ static void put_q(struct buf *out, const char *text, size_t len, enum place plac
     }
 }
 
-/* How many bytes of text, in whole characters, go into room characters. */
-static size_t fit(const char *text, size_t room, char encoding, enum place place)
+/* How many bytes of text, in whole characters, go into room characters of Q. */
+static size_t fit_q(const char *text, size_t room, enum place place)
 {
     size_t left = strnlen(text, LINE_CHARS + 4); /* more than room: keeps long texts linear */
     size_t used = 0;
     size_t chars = 0;
     while (used < left) {
         size_t n = char_bytes(text + used, left - used);
-        chars = encoding == 'B' ? b_chars(used + n) : chars + q_chars(text + used, n, place);
+        chars += q_chars(text + used, n, place);
         if (chars > room) {
             break;
         }
         used += n;
+    }
+    return used;
+}
+
+/* The same for B; but only the last word of a text may end in padding: GMime 3.2 decodes neighbours of one encoding as one,
+ * and stops at a '='. 0 when every place to cut would leave some. */
+static size_t fit_b(const char *text, size_t room)
+{
+    size_t left = strnlen(text, LINE_CHARS + 4);
+    size_t used = 0;
+    size_t whole = 0;
+    while (used < left) {
+        size_t n = char_bytes(text + used, left - used);
+        if (b_chars(used + n) > room) {
+            return whole;
+        }
+        used += n;
+        whole = used % 3 == 0 ? used : whole;
     }
     return used;
 }
@@ -183,15 +201,17 @@ static size_t fit(const char *text, size_t room, char encoding, enum place place
 static void encoded_words(struct header *h, const char *text, enum place place)
 {
     size_t left = strlen(text);
-    char encoding = q_chars(text, left, place) <= b_chars(left) ? 'Q' : 'B';
+    bool prefer_q = q_chars(text, left, place) <= b_chars(left);
     while (left > 0 && buf_status(h->out) == ERR_OK) {
         if (column(h) + 1 + WORD_OVERHEAD + WORD_LEAST > LINE_CHARS) {
             fold(h);
         }
         size_t room = LINE_CHARS - column(h) - 1 - WORD_OVERHEAD;
-        size_t n = fit(text, room, encoding, place);
-        buf_add_text(h->out, encoding == 'B' ? " =?UTF-8?B?" : " =?UTF-8?Q?");
-        if (encoding == 'B') {
+        size_t n = prefer_q ? 0 : fit_b(text, room);
+        bool b = n > 0;
+        n = b ? n : fit_q(text, room, place);
+        buf_add_text(h->out, b ? " =?UTF-8?B?" : " =?UTF-8?Q?");
+        if (b) {
             char run[LINE_CHARS];
             const char *end = encode_base64_run(run, (const uint8_t *)text, n);
             buf_add(h->out, run, (size_t)(end - run));
@@ -246,17 +266,7 @@ void header_text(struct header *h, const char *text, size_t longest)
     }
 }
 
-/* Atoms, each a word; their number and their length are what is_plain_phrase allows. */
-static void put_phrase(struct header *h, const char *name)
-{
-    while (*name != '\0') {
-        size_t word = strcspn(name, " ");
-        header_word(h, name, word);
-        name += word;
-        name += strspn(name, " ");
-    }
-}
-
+/* Atoms with single blanks between, short enough to stay on one line: GMime 3.2 keeps a fold inside a name as a part of it. */
 static bool is_plain_phrase(const char *name)
 {
     for (const char *c = name; *c != '\0'; c++) {
@@ -264,7 +274,7 @@ static bool is_plain_phrase(const char *name)
             return false;
         }
     }
-    return is_plain_text(name, QUOTED_CHARS);
+    return strlen(name) <= QUOTED_CHARS && is_plain_text(name, QUOTED_CHARS);
 }
 
 /* ASCII in quotes; false when it is too long or better encoded. */
@@ -301,7 +311,7 @@ void header_mailbox(struct header *h, const char *name, const char *address, con
     len += 2 * bare;
     if (bare == 1) {
         if (is_plain_phrase(name)) {
-            put_phrase(h, name);
+            header_word(h, name, strlen(name));
         } else if (!quoted_word(h, name)) {
             encoded_words(h, name, IN_PHRASE);
         }
@@ -384,14 +394,20 @@ static void extended_parameter(struct header *h, const char *name, const char *v
     buf_fini(&word);
 }
 
+static bool has_outer_blank(const char *value, size_t len)
+{
+    return len > 0 && (value[0] == ' ' || value[len - 1] == ' ');
+}
+
 void header_parameter(struct header *h, const char *name, const char *value)
 {
     size_t len = strlen(value);
     bool token = is_bare_value(value);
     buf_add_char(h->out, ';');
-    /* Readers disagree about backslashes inside quotes, so such a value goes the RFC 2231 way. */
+    /* Readers disagree about backslashes inside quotes and about blanks at the ends, so such a value goes the RFC 2231
+     * way. */
     if (len > PARAMETER_CHARS || !is_ascii_text(value) || strpbrk(value, "\"\\") != NULL ||
-        strstr(value, "=?") != NULL) {
+        strstr(value, "=?") != NULL || has_outer_blank(value, len)) {
         /* The full form first: readers that take the first of the two get the real name, old ones know the
          * second only. */
         extended_parameter(h, name, value);

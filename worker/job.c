@@ -137,7 +137,8 @@ static void report_part(struct job *job, const struct part *part)
 }
 
 /* A part that came to no delivery. */
-static void refuse_slice(struct job *job, const struct slice *slice, const char *text)
+static void refuse_slice(struct job *job, const struct slice *slice, int outcome,
+                         const char *text)
 {
     size_t first = slice->first;
     size_t count = slice->count;
@@ -151,8 +152,9 @@ static void refuse_slice(struct job *job, const struct slice *slice, const char 
         PB(RecipientResult) init = PB_INIT(RECIPIENT_RESULT);
         items[i] = init;
         items[i].address = box != NULL ? box->address : (char *)(uintptr_t) "";
-        items[i].outcome = PB_OUTCOME(REFUSED);
-        items[i].failure_class = PB_CLASS(MESSAGE);
+        items[i].outcome = outcome;
+        items[i].failure_class =
+            outcome == PB_OUTCOME(REFUSED) ? PB_CLASS(MESSAGE) : PB_CLASS(CONFIGURATION);
         items[i].phase = PB_PHASE(PREPARE);
         items[i].text = (char *)(uintptr_t)text;
         pointers[i] = &items[i];
@@ -175,7 +177,7 @@ static void refuse_all(struct job *job, const char *text)
     struct slice all = {.count = job->recipient_count};
     job->parts = 1;
     job->next_part = 1;
-    refuse_slice(job, &all, text);
+    refuse_slice(job, &all, PB_OUTCOME(REFUSED), text);
 }
 
 /* ---- parts ---- */
@@ -256,6 +258,7 @@ static enum err compose_part(struct job *job, const struct slice *slice, struct 
         .recipients = job->recipients + slice->first,
         .recipient_count = slice->count,
         .one_each = job->one_each,
+        .keys = job->host->keys,
         .possible_duplicate = job->lease->possible_duplicate,
     };
     part->delivery.part = part->number; /* stands in the file's name */
@@ -278,10 +281,13 @@ static void start_part(struct job *job)
     part->job = job;
     part->number = slice->number;
     part->started_us = clock_mono_us();
-    if (compose_part(job, slice, part, &why) != ERR_OK) {
-        log_info("compose", "request=%s result=refused text=\"%s\"", job->request->id,
+    enum err err = compose_part(job, slice, part, &why);
+    if (err != ERR_OK) {
+        log_info("compose", "request=%s result=%s text=\"%s\"", job->request->id, err_name(err),
                  why.text);
-        refuse_slice(job, slice, why.text);
+        /* A key that cannot be used is no fault of the request: it waits until the profile is mended. */
+        refuse_slice(job, slice, err == ERR_CONFIG ? PB_OUTCOME(DEFERRED) : PB_OUTCOME(REFUSED),
+                     why.text);
         delivery_fini(&part->delivery);
         free(part);
         return;

@@ -22,7 +22,8 @@ struct job;
 /* What a job needs of the worker around it. */
 struct job_host {
     void *arg;
-    struct diary *diary; /* may be null */
+    struct diary *diary;    /* may be null */
+    struct dkim_keys *keys; /* for signing */
     /* The job is there, before anything of it is started. */
     void (*begun)(void *arg, struct job *job);
     /* Ask the broker. recipients: count indices, borrowed; count 0 = all of the job. */

@@ -2,7 +2,8 @@
  *
  * A text keeps its exact bytes but for line ends; the line end before a boundary belongs to the boundary. A boundary
  * holds "=_", which none of our encodings can produce at the start of a line, so the content needs no search for it.
- * Attachments are always base64: their bytes arrive as they are. */
+ * Attachments are base64, or quoted-printable with their line ends encoded where that is shorter: their bytes arrive as
+ * they are. */
 #include "mime.h"
 
 #include "encode.h"
@@ -132,7 +133,8 @@ static void put_attachment(struct mime *m, const PB(Attachment) *a)
     header_open(&h, m->out, "Content-Type");
     put_media_type(&h, a);
     header_close(&h);
-    header_line(m->out, "Content-Transfer-Encoding", encode_name(ENCODE_BASE64));
+    enum encode_kind kind = encode_choose_bytes(a->content.data, a->content.len);
+    header_line(m->out, "Content-Transfer-Encoding", encode_name(kind));
     const char *disposition = a->is_inline ? "inline" : "attachment";
     header_open(&h, m->out, "Content-Disposition");
     header_word(&h, disposition, strlen(disposition));
@@ -146,7 +148,7 @@ static void put_attachment(struct mime *m, const PB(Attachment) *a)
         buf_add_text(m->out, ">\r\n");
     }
     buf_add_text(m->out, "\r\n");
-    encode_base64(m->out, a->content.data, a->content.len);
+    encode_bytes(m->out, kind, a->content.data, a->content.len);
 }
 
 enum kind { KIND_INLINE, KIND_ATTACHED };

@@ -10,6 +10,7 @@
 
 #include "clock.h"
 #include "digest.h"
+#include "dkim_key.h"
 #include "egress.h"
 #include "log.h"
 #include "mem.h"
@@ -469,8 +470,10 @@ enum err worker_start(struct worker *worker, const struct worker_conf *conf, str
     open_diary(worker);
     reports_init(&worker->reports, worker->diary);
     diary_former(worker->diary, give_back_former, worker);
+    worker->keys = dkim_keys_new();
     worker->host = (struct job_host){.arg = worker,
                                      .diary = worker->diary,
+                                     .keys = worker->keys,
                                      .begun = host_begun,
                                      .ask = host_ask,
                                      .report = host_report,
@@ -529,6 +532,7 @@ void worker_stop(struct worker *worker)
         diary_close(&worker->diary); /* else it stays for the next worker to read */
     }
     reports_fini(&worker->reports);
+    dkim_keys_free(&worker->keys);
     map_each(worker->profiles, free_profile, NULL);
     map_clear(&worker->profiles);
     map_clear(&worker->jobs); /* jobs cut off at the drain's deadline end with the process */

@@ -27,7 +27,8 @@ struct worker {
     struct egress *egress;
     struct map *profiles; /* by version: struct job_profile */
     struct map *jobs;     /* by lease: struct job */
-    struct diary *diary;  /* null when it cannot be kept */
+    struct dkim_keys *keys;
+    struct diary *diary; /* null when it cannot be kept */
     struct reports reports;
     struct ask_list *asks;
     uint32_t credit_due; /* jobs that are over, not told yet */

@@ -1,6 +1,6 @@
 /* What composing costs: microseconds a message, best of five rounds.
  *
- * usage: compose_bench [messages per round, default 20000] */
+ * usage: compose_bench [messages per round, default 20000] [PEM file of a DKIM key] */
 #include "clock.h"
 #include "compose.h"
 #include "mem.h"
@@ -43,17 +43,18 @@ static size_t compose_once(const struct compose_input *input)
     return len;
 }
 
-static bool run(struct sample *sample, long messages)
+static bool run(struct sample *sample, const struct settings_plan *plan, long messages)
 {
     static const uint32_t recipients[] = {0};
     PB(NotificationRequest) request = PB_INIT(NOTIFICATION_REQUEST);
-    const struct settings_plan plan = {.route = SETTINGS_SMTP};
+    struct dkim_keys *keys = dkim_keys_new();
     char id[32];
     request.id = id;
     request.message = &sample->message;
     const struct compose_input input = {
         .request = &request,
-        .plan = &plan,
+        .plan = plan,
+        .keys = keys,
         .producer = "bench",
         .recipients = recipients,
         .recipient_count = 1,
@@ -66,6 +67,7 @@ static bool run(struct sample *sample, long messages)
             (void)snprintf(id, sizeof id, "id-%ld", i);
             len = compose_once(&input);
             if (len == 0) {
+                dkim_keys_free(&keys);
                 return false;
             }
         }
@@ -75,6 +77,7 @@ static bool run(struct sample *sample, long messages)
     double each_us = (double)best_us / (double)messages;
     (void)printf("%-34s %8zu bytes %9.2f us %10.0f messages/s\n", sample->name, len, each_us,
                  1e6 / each_us);
+    dkim_keys_free(&keys);
     return true;
 }
 
@@ -82,7 +85,8 @@ int main(int argc, char **argv)
 {
     long messages = argc > 1 ? strtol(argv[1], NULL, 10) : 20000;
     if (messages < 100) {
-        (void)fputs("usage: compose_bench [messages per round, 100 and up]\n", stderr);
+        (void)fputs("usage: compose_bench [messages per round, 100 and up] [PEM file]\n",
+                    stderr);
         return 2;
     }
     char address[] = "someone@example.test";
@@ -123,9 +127,16 @@ int main(int argc, char **argv)
     samples[3].message.html = html;
     samples[3].message.attachments = attachments;
     samples[3].message.n_attachments = 1;
+    struct settings_plan plan = {.route = SETTINGS_SMTP};
+    char key[1024];
     bool good = true;
+    if (argc > 2) {
+        (void)snprintf(key, sizeof key, "file:%s", argv[2]);
+        plan.dkim = (struct settings_dkim){
+            .domain = "example.test", .keys = {{"bench", key, "dkim_key"}}, .count = 1};
+    }
     for (size_t i = 0; good && i < sizeof samples / sizeof samples[0]; i++) {
-        good = run(&samples[i], messages / samples[i].fraction);
+        good = run(&samples[i], &plan, messages / samples[i].fraction);
     }
     free(plain);
     free(quoted);

@@ -1,11 +1,12 @@
 /* Composes what it reads, for tests in other languages.
  *
- *   compose_tool [smtp|iis|exchange|plain] [each:N]
+ *   compose_tool [smtp|iis|exchange|plain] [each:N] [dkim:DOMAIN:SELECTOR:KEY]…
  *
  * stdin:  length (4 bytes, big-endian) and a packed NotificationRequest, repeated
  * stdout: length and an answer for each: 'M' and the mail, or 'E' and why there is none
  *
- * The dialect is that of the pickup route, default smtp. With each:N the mail is for recipient N only, as split. */
+ * The dialect is that of the pickup route, default smtp. With each:N the mail is for recipient N only, as split.
+ * dkim: signs with the PEM file KEY; given twice, with both keys. */
 #include "compose.h"
 
 #include "mem.h"
@@ -18,9 +19,32 @@ enum { MAX_BYTES = 64 * 1024 * 1024 };
 
 struct options {
     struct settings_plan plan;
+    struct dkim_keys *keys;
+    struct signer {
+        char selector[64];
+        char key[1024];
+    } signers[2]; /* the texts that the plan borrows */
     bool one_each;
     uint32_t recipient;
 };
+
+/* DOMAIN:SELECTOR:KEY */
+static bool parse_dkim(const char *text, struct options *options)
+{
+    struct settings_dkim *dkim = &options->plan.dkim;
+    if (dkim->count == 2) {
+        return false;
+    }
+    struct signer *signer = &options->signers[dkim->count];
+    (void)snprintf(signer->key, sizeof signer->key, "file:");
+    if (sscanf(text, "%255[^:]:%63[^:]:%1000s", dkim->domain, signer->selector,
+               signer->key + 5) != 3) {
+        return false;
+    }
+    dkim->keys[dkim->count++] =
+        (struct settings_dkim_key){signer->selector, signer->key, "dkim_key"};
+    return true;
+}
 
 static bool parse_options(int argc, char **argv, struct options *options)
 {
@@ -36,7 +60,10 @@ static bool parse_options(int argc, char **argv, struct options *options)
     };
     for (int i = 1; i < argc; i++) {
         bool known = strncmp(argv[i], "each:", 5) == 0;
-        if (known) {
+        if (strncmp(argv[i], "dkim:", 5) == 0) {
+            known = parse_dkim(argv[i] + 5, options);
+        }
+        if (strncmp(argv[i], "each:", 5) == 0) {
             options->one_each = true;
             options->recipient = (uint32_t)strtoul(argv[i] + 5, NULL, 10);
         }
@@ -99,6 +126,7 @@ static bool answer(const struct options *options, const PB(NotificationRequest) 
         .recipients = options->one_each ? &options->recipient : all,
         .recipient_count = options->one_each ? 1 : count,
         .one_each = options->one_each,
+        .keys = options->keys,
     };
     bool good = compose_mail(&input, &delivery, &why) == ERR_OK
                     ? write_frame('M', buf_text(&delivery.content), delivery.content.len)
@@ -112,11 +140,14 @@ int main(int argc, char **argv)
 {
     struct options options = {.plan = {.route = SETTINGS_SMTP}};
     if (!parse_options(argc, argv, &options)) {
-        (void)fputs("usage: compose_tool [smtp|iis|exchange|plain] [each:N]\n", stderr);
+        (void)fputs("usage: compose_tool [smtp|iis|exchange|plain] [each:N] "
+                    "[dkim:DOMAIN:SELECTOR:KEY]...\n",
+                    stderr);
         return 2;
     }
     size_t len = 0;
     bool good = true;
+    options.keys = dkim_keys_new();
     for (uint8_t *data = read_frame(&len); good && data != NULL; data = read_frame(&len)) {
         PB(NotificationRequest) *request = PB_UNPACK(notification_request, len, data);
         good =
@@ -126,5 +157,6 @@ int main(int argc, char **argv)
         }
         free(data);
     }
+    dkim_keys_free(&options.keys);
     return good ? 0 : 1;
 }

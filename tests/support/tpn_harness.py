@@ -79,7 +79,7 @@ def port_answers(port):
 
 
 def find_program(name):
-    for candidate in (BUILD_DIR / PROGRAM_DIRS[name] / name, BUILD_DIR / name,
+    for candidate in (BUILD_DIR / PROGRAM_DIRS.get(name, "tests") / name, BUILD_DIR / name,
                       BUILD_DIR / "bin" / name):
         if candidate.is_file():
             return str(candidate)

@@ -108,6 +108,38 @@ static void test_base64(void **state)
     }
 }
 
+static void test_bytes(void **state)
+{
+    static const struct {
+        const char *name;
+        const char *data;
+        size_t len;
+        enum encode_kind kind;
+        const char *wanted;
+    } byte_rows[] = {
+        {"nothing", "", 0, ENCODE_BASE64, ""},
+        {"a table", "a,b\r\nc\n", 7, ENCODE_BASE64, "YSxiDQpjCg=="},
+        {"line ends are bytes", "long enough to be shorter so\r\n", 30, ENCODE_QUOTED_PRINTABLE,
+         "long enough to be shorter so=0D=0A"},
+        {"a lone dot", "....................", 20, ENCODE_QUOTED_PRINTABLE,
+         "=2E..................."},
+        {"a blank at the end", "words with a blank behind ", 26, ENCODE_QUOTED_PRINTABLE,
+         "words with a blank behind=20"},
+        {"bytes", "\0\1\2\377", 4, ENCODE_BASE64, "AAEC/w=="},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof byte_rows / sizeof byte_rows[0]; i++) {
+        struct buf out;
+        buf_init(&out, 4096);
+        enum encode_kind kind = encode_choose_bytes(byte_rows[i].data, byte_rows[i].len);
+        encode_bytes(&out, kind, byte_rows[i].data, byte_rows[i].len);
+        if (kind != byte_rows[i].kind || strcmp(buf_text(&out), byte_rows[i].wanted) != 0) {
+            fail_msg("%s: %s <%s>", byte_rows[i].name, encode_name(kind), buf_text(&out));
+        }
+        buf_fini(&out);
+    }
+}
+
 static void test_limit(void **state)
 {
     (void)state;
@@ -127,6 +159,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_text),
         cmocka_unit_test(test_base64),
+        cmocka_unit_test(test_bytes),
         cmocka_unit_test(test_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,6 +14,7 @@
 #define AE "\xc3\xa4"
 #define AE10 AE AE AE AE AE AE AE AE AE AE
 #define QAE "=C3=A4"
+#define SUN "\xe6\x97\xa5"
 #define SMILE "\xf0\x9f\x98\x80"
 
 struct row {
@@ -45,8 +46,12 @@ static const struct row texts[] = {
      "", "S: =?UTF-8?Q?Pr=C3=BCfung_of_item_17,_due_today?=\r\n"},
     {"characters are not split",
      SMILE SMILE SMILE SMILE SMILE SMILE SMILE SMILE SMILE SMILE SMILE SMILE SMILE, "",
-     "S: =?UTF-8?B?8J+YgPCfmIDwn5iA8J+YgPCfmIDwn5iA8J+YgPCfmIDwn5iA8J+YgPCfmIA=?=\r\n"
-     " =?UTF-8?B?8J+YgPCfmIA=?=\r\n"},
+     "S: =?UTF-8?B?8J+YgPCfmIDwn5iA8J+YgPCfmIDwn5iA8J+YgPCfmIDwn5iA?=\r\n"
+     " =?UTF-8?B?8J+YgPCfmIDwn5iA8J+YgA==?=\r\n"},
+    {"no padding between words: one in Q when B would need some",
+     "x" SUN SUN SUN SUN SUN SUN SUN SUN SUN SUN SUN SUN SUN SUN SUN SUN SUN SUN SUN SUN, "",
+     "S: =?UTF-8?Q?x=E6=97=A5=E6=97=A5=E6=97=A5=E6=97=A5=E6=97=A5=E6=97=A5?=\r\n"
+     " =?UTF-8?B?5pel5pel5pel5pel5pel5pel5pel5pel5pel5pel5pel5pel5pel5pel?=\r\n"},
 };
 
 static const struct row mailboxes[] = {

@@ -100,6 +100,21 @@ CHANGE(timeout_more, s->content_timeout_ms = 3600001)
 CHANGE(minute_limit, s->max_messages_per_minute = 30)
 CHANGE(day_limit, s->max_recipients_per_day = 500)
 CHANGE(failover, s->failover_profile = text("b"))
+static void sign(PB(MailingSettings) *s)
+{
+    s->dkim_domain = text("lab.test");
+    s->dkim_selector = text("a");
+    s->dkim_key = text("file:/a.pem");
+}
+CHANGE(dkim_half, s->dkim_domain = text("lab.test"))
+CHANGE(dkim_no_key, sign(s); s->dkim_key = text(""))
+CHANGE(dkim_no_domain, sign(s); s->dkim_domain = text(""))
+CHANGE(dkim_bad_domain, sign(s); s->dkim_domain = text("lab..test"))
+CHANGE(dkim_selector, sign(s); s->dkim_selector = text("a;d=x"))
+CHANGE(dkim_clear_key, sign(s); s->dkim_key = text("-----BEGIN PRIVATE KEY-----"))
+CHANGE(dkim_twice, sign(s); s->dkim_second_selector = text("a");
+       s->dkim_second_key = text("env:B"))
+CHANGE(dkim_second_half, sign(s); s->dkim_second_selector = text("b"))
 CHANGE(limit_more, s->max_connections = 1000001)
 CHANGE(pickup, s->use_pickup_folder = 1; s->smtp_server = text("/srv/pickup"))
 CHANGE(pickup_dots_in_name, s->use_pickup_folder = 1; s->smtp_server = text("/srv/..pickup"))
@@ -199,6 +214,14 @@ static const struct row rows[] = {
     GOOD(timeout_hour, STARTTLS, 587, "mail.test"),
     BAD(timeout_more, "content_timeout_ms", "from 100 to 3600000"),
     BAD(minute_limit, "max_messages_per_minute", "not built in yet"),
+    BAD(dkim_half, "dkim_selector", "required: dkim_domain is set"),
+    BAD(dkim_no_key, "dkim_key", "required"),
+    BAD(dkim_no_domain, "dkim_domain", "required"),
+    BAD(dkim_bad_domain, "dkim_domain", "domain name"),
+    BAD(dkim_selector, "dkim_selector", "DNS label"),
+    BAD(dkim_clear_key, "dkim_key", "must be a reference"),
+    BAD(dkim_twice, "dkim_second_selector", "its own"),
+    BAD(dkim_second_half, "dkim_second_key", "required"),
     BAD(day_limit, "max_recipients_per_day", "not built in yet"),
     BAD(failover, "failover_profile", "not built in yet"),
     BAD(limit_more, "max_connections", "from 1 to 1000000"),

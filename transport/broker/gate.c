@@ -96,6 +96,10 @@ static bool good_settings(const PB(MailingSettings) *settings, struct wire_fault
         return refuse(fault, "settings.ca_file",
                       "a request names no files of the workers: name a profile");
     }
+    if (settings->dkim_key[0] != '\0' || settings->dkim_second_key[0] != '\0') {
+        return refuse(fault, "settings.dkim_key",
+                      "no secret travels in a request: name a profile");
+    }
     if (settings_plan(settings, &plan, &field, &why) != ERR_OK) {
         (void)snprintf(fault->field, sizeof fault->field, "settings.%s", field);
         (void)snprintf(fault->rule, sizeof fault->rule, "%.*s", (int)sizeof fault->rule - 1,

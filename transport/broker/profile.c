@@ -152,6 +152,12 @@ const struct conf_row profile_rows[] = {
      .offset = offsetof(struct profile, rules),
      .map = &rule_list_map,
      .doc = "what this server's refusals mean, by name: see below"},
+    TEXT_ROW(dkim_domain, "domain that signs the mails (DKIM); empty = they are not signed"),
+    TEXT_ROW(dkim_selector, "name of the public key in the domain's DNS"),
+    TEXT_ROW(dkim_key,
+             "where the private key is, RSA or Ed25519 in PEM: file:PATH or the like"),
+    TEXT_ROW(dkim_second_selector, "for a second signature, as Ed25519 beside RSA"),
+    TEXT_ROW(dkim_second_key, "its private key"),
     {.key = NULL, .whole = check_profile},
 };
 
