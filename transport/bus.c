@@ -402,7 +402,8 @@ static void broken_off(struct bus *bus)
     bus->keys_tried++;
     if (bus->keys_tried >= lock->servers.count) {
         refuse(bus, "the connection is closed in the handshake: the server key is not this "
-                    "broker's, or no broker listens there");
+                    "broker's, there "
+                    "are keys on our side only, or no broker listens there");
     }
     if (lock->servers.count > 1) {
         bus->server_key = (bus->server_key + 1) % lock->servers.count;
