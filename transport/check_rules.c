@@ -83,6 +83,8 @@ static const struct check_rule mailing_settings_rules[] = {
     {.field = "pickup_dialect", .form = CHECK_ENUM},
     {.field = "unknown_policy", .form = CHECK_ENUM},
     {.field = "failover_profile", .form = CHECK_ID, .max = NAME_MAX_BYTES},
+    {.field = "login_mechanisms", .form = CHECK_LINE, .max = 200},
+    {.field = "ntlm_engine", .form = CHECK_ENUM},
     {.field = "reply_rules", .form = CHECK_MESSAGE, .max_entries = 64, .set = &reply_rule},
     {.field = "dkim_domain", .form = CHECK_LINE, .max = 255},
     {.field = "dkim_selector", .form = CHECK_LINE, .max = 63},

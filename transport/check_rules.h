@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 enum {
-    CHECK_MAX_FIELDS = 64,  /* of one message */
+    CHECK_MAX_FIELDS = 96,  /* of one message */
     CHECK_MAX_DEPTH = 8,    /* messages within messages */
     CHECK_MAX_UNKNOWN = 64, /* fields of a later version, in one message */
     CHECK_HEADER_NAME_MAX_BYTES = 64,

@@ -9,6 +9,7 @@
 #include "check_rules.h"
 #include "reply_rule.h"
 #include "settings_dkim.h"
+#include "settings_login.h"
 
 #include <arpa/inet.h>
 #include <inttypes.h>
@@ -267,52 +268,9 @@ static enum err check_password(struct reading *r)
     return refuse(r, "password", "must be a reference: file:PATH, env:NAME or credential:NAME");
 }
 
-static enum err check_basic(struct reading *r)
-{
-    if (!is_given(r->from->user_name)) {
-        return refuse(r, "user_name", "required: authentication is BASIC");
-    }
-    if (!is_given(r->from->password)) {
-        return refuse(r, "password", "required: authentication is BASIC");
-    }
-    if (r->plan->tls == SETTINGS_TLS_NONE && !r->from->allow_cleartext_auth) {
-        return refuse(
-            r, "authentication",
-            "BASIC without TLS would show the password to the network: switch TLS on, or set "
-            "allow_cleartext_auth");
-    }
-    return ERR_OK;
-}
-
-static enum err check_anonymous(struct reading *r)
-{
-    if (is_given(r->from->user_name)) {
-        return refuse(r, "user_name", "given, but authentication is ANONYMOUS");
-    }
-    if (is_given(r->from->password)) {
-        return refuse(r, "password", "given, but authentication is ANONYMOUS");
-    }
-    return ERR_OK;
-}
-
 static enum err choose_authentication(struct reading *r)
 {
-    r->plan->authentication = (int)r->from->authentication;
-    switch (r->plan->authentication) {
-    case PB_AUTH(UNSPECIFIED):
-        r->plan->authentication = PB_AUTH(ANONYMOUS);
-        return check_anonymous(r);
-    case PB_AUTH(ANONYMOUS):
-        return check_anonymous(r);
-    case PB_AUTH(BASIC):
-        return check_basic(r);
-    case PB_AUTH(NTLM):
-        return refuse(r, "authentication",
-                      "NTLM is not built in yet: choose ANONYMOUS or BASIC");
-    default:
-        return refuse(r, "authentication",
-                      "OAUTH2 is not built in yet: choose ANONYMOUS or BASIC");
-    }
+    return settings_login_check(r->from, r->plan, &r->field, r->why);
 }
 
 /* sha256// and the base64 of 32 bytes: 43 characters and one =. Several, with ; between, as
@@ -449,6 +407,7 @@ enum err settings_plan(const PB(MailingSettings) *settings, struct settings_plan
         .authentication = PB_AUTH(ANONYMOUS),
         .ca_file = "",
         .pinned_public_key = "",
+        .login_mechanisms = "",
         .verify = true,
         .helo_name = "",
         .allow_cleartext_auth = settings->allow_cleartext_auth,

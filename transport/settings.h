@@ -43,6 +43,9 @@ struct settings_plan {
     const char *user_name;
     const char *password; /* a reference, see secret.h of the worker */
     int authentication;   /* PB_AUTH(…), never UNSPECIFIED */
+    const char
+        *login_mechanisms; /* words, see settings_login.h; "" = all of the authentication */
+    int ntlm_engine;       /* PB_NTLM(…) */
     const char *ca_file;
     const char *pinned_public_key;
     bool verify;

@@ -105,6 +105,21 @@ void smtp_failure_of_text(int phase, const char *text, struct smtp_failure *out)
     decide(out, NULL);
 }
 
+void smtp_failure_of_reply(int phase, const struct smtp_reply *reply,
+                           const struct settings_plan *plan, struct smtp_failure *out)
+{
+    *out = (struct smtp_failure){.phase = phase, .code = reply->code};
+    (void)snprintf(out->enhanced, sizeof out->enhanced, "%s", reply->enhanced);
+    (void)snprintf(out->text, sizeof out->text, "%s", reply->text);
+    decide(out, plan);
+}
+
+void smtp_failure_of_loss(int phase, const char *text, struct smtp_failure *out)
+{
+    smtp_failure_of_text(phase, text, out);
+    out->outcome = outcome_of_silence(PB_PHASE(CONNECT));
+}
+
 void smtp_failure_of_curl(const struct smtp_failure_input *in, struct smtp_failure *out)
 {
     const struct curl_row *row = &any_row;
@@ -118,9 +133,7 @@ void smtp_failure_of_curl(const struct smtp_failure_input *in, struct smtp_failu
     const struct smtp_reply *reply = in->reply;
     if (row->reply == REPLY_IF_REFUSED && reply->state == SMTP_REPLY_DONE &&
         reply->code >= 400) {
-        out->code = reply->code;
-        (void)snprintf(out->enhanced, sizeof out->enhanced, "%s", reply->enhanced);
-        (void)snprintf(out->text, sizeof out->text, "%s", reply->text);
+        smtp_failure_of_reply(out->phase, reply, in->plan, out);
     } else {
         (void)snprintf(out->text, sizeof out->text, "%s: %s%s", row->text,
                        in->error[0] != '\0' ? in->error : curl_easy_strerror(in->curl),

@@ -47,4 +47,11 @@ struct outcome smtp_failure_outcome(const struct smtp_failure *failure,
 /* We refuse ourselves: a phase and a sentence, no reply. */
 void smtp_failure_of_text(int phase, const char *text, struct smtp_failure *out);
 
+/* The server refused, with this complete reply. */
+void smtp_failure_of_reply(int phase, const struct smtp_reply *reply,
+                           const struct settings_plan *plan, struct smtp_failure *out);
+
+/* Lost or too slow in a phase that we lead: no fault of the settings. */
+void smtp_failure_of_loss(int phase, const char *text, struct smtp_failure *out);
+
 #endif

@@ -1,4 +1,4 @@
-/* One connection: libcurl up to AUTH, then plain bytes.
+/* One connection: libcurl up to EHLO behind TLS, then our login, then plain bytes.
  *
  * Traps this file guards against (servers and libcurl 7.88 alike): credentials that are
  * silently not used when the server offers no AUTH (235 must have been seen); USE_SSL TRY
@@ -9,9 +9,12 @@
  * connections of the multi on every call. */
 #include "smtp_session.h"
 
+#include "clock.h"
 #include "log.h"
 #include "mem.h"
 #include "secret.h"
+#include "smtp_auth.h"
+#include "smtp_login.h"
 #include "smtp_reply.h"
 
 #include <errno.h>
@@ -21,11 +24,13 @@
 #include <strings.h>
 #include <sys/socket.h>
 
+#include <openssl/crypto.h>
 #include <openssl/ssl.h>
 
 enum {
     TLS_RECORD_BYTES = 16384, /* RFC 8446 5.1 */
-    LIBCURL_BUFFER_BYTES = 4096
+    LIBCURL_BUFFER_BYTES = 4096,
+    LOGIN_OUT_BYTES = 65536
 };
 
 struct smtp_session {
@@ -39,15 +44,41 @@ struct smtp_session {
     struct smtp_offer reading; /* of the EHLO reply that is coming in */
     struct smtp_reply *reply;  /* the last one; null once connected */
     struct smtp_dialogue seen;
+    enum smtp_auth_by auth;
+    char *secret;             /* until the login begins */
+    struct smtp_login *login; /* while it goes on; null for libcurl's */
+    struct buf out;           /* its line that is being sent */
+    size_t out_sent;
+    struct loop_timer timer; /* the login's end, at the end of connect_timeout */
+    int64_t opened_ms;
     char server[DELIVER_SERVER_BYTES];
     char tls[16];
     char error[CURL_ERROR_SIZE];
     struct egress_door door;
 };
 
+/* The words behind AUTH; some servers spell it "AUTH=PLAIN LOGIN" still. */
+static void read_mechanisms(struct smtp_offer *offer, const char *words, size_t len)
+{
+    for (size_t at = 0; at < len;) {
+        size_t end = at;
+        while (end < len && strchr(" =\r\n", words[end]) == NULL) {
+            end++;
+        }
+        enum settings_mechanism mechanism = settings_mechanism_find(words + at, end - at);
+        if (mechanism != SETTINGS_MECHANISM_COUNT) {
+            offer->mechanisms |= 1U << mechanism;
+        }
+        at = end + 1;
+    }
+}
+
 /* One line of an EHLO reply, behind the code. */
 static void read_offer(struct smtp_offer *offer, const char *line, size_t len)
 {
+    if (len > 5 && strncasecmp(line, "AUTH", 4) == 0 && (line[4] == ' ' || line[4] == '=')) {
+        read_mechanisms(offer, line + 5, len - 5);
+    }
     char word[64];
     size_t take = len < sizeof word - 1 ? len : sizeof word - 1;
     memcpy(word, line, take);
@@ -82,7 +113,7 @@ static size_t on_reply_line(char *data, size_t size, size_t count, void *arg)
     }
     (void)smtp_reply_feed(reply, data, len);
     if (first) {
-        session->reading = (struct smtp_offer){.pipelining = false};
+        session->reading = (struct smtp_offer){.mechanisms = 0};
     } else if (reply->code == 250 && len > 4) {
         read_offer(&session->reading, data + 4, len - 4);
     }
@@ -100,9 +131,15 @@ static void tell_failed(struct smtp_session *session, const struct smtp_failure 
     session->setup.owner->failed(session->setup.owner_arg, failure);
 }
 
+static void go_on_with_login(struct smtp_session *session);
+
 static void on_ready(void *arg, int events)
 {
     struct smtp_session *session = arg;
+    if (session->login != NULL) {
+        go_on_with_login(session);
+        return;
+    }
     session->setup.owner->ready(session->setup.owner_arg, events);
 }
 
@@ -133,7 +170,7 @@ static const char *why_not_usable(struct smtp_session *session, int *phase)
 {
     const struct settings_plan *plan = session->setup.plan;
     *phase = PB_PHASE(AUTH);
-    if (plan->authentication != PB_AUTH(ANONYMOUS) && !session->seen.login) {
+    if (session->auth == SMTP_AUTH_LIBCURL && !session->seen.login) {
         return "the server offered no AUTH, nothing was sent";
     }
     *phase = PB_PHASE(TLS);
@@ -151,6 +188,130 @@ static const char *why_not_usable(struct smtp_session *session, int *phase)
         return "the connection is gone";
     }
     return NULL;
+}
+
+static void tell_connected(struct smtp_session *session)
+{
+    loop_timer_disarm(&session->timer);
+    free(session->reply);
+    session->reply = NULL;
+    session->setup.owner->connected(session->setup.owner_arg);
+}
+
+/* ---- the login ---- */
+
+static void wipe_out(struct smtp_session *session)
+{
+    if (session->out.data != NULL) {
+        OPENSSL_cleanse(session->out.data, session->out.cap);
+    }
+    buf_reset(&session->out);
+    session->out_sent = 0;
+}
+
+static void tell_login_text(struct smtp_session *session, const char *text)
+{
+    struct smtp_failure failure;
+    smtp_failure_of_text(PB_PHASE(AUTH), text, &failure);
+    tell_failed(session, &failure);
+}
+
+static void on_login_late(void *arg)
+{
+    struct smtp_session *session = arg;
+    struct smtp_failure failure;
+    smtp_failure_of_loss(PB_PHASE(AUTH), "no answer to the login in time", &failure);
+    tell_failed(session, &failure);
+}
+
+/* Send what is left of the line. ERR_AGAIN: when there is room. */
+static enum err send_line(struct smtp_session *session)
+{
+    enum err err = ERR_OK;
+    while (err == ERR_OK && session->out_sent < session->out.len) {
+        size_t sent = 0;
+        err = smtp_session_send(session, session->out.data + session->out_sent,
+                                session->out.len - session->out_sent, &sent);
+        session->out_sent += sent;
+    }
+    if (err == ERR_OK) {
+        wipe_out(session);
+    }
+    smtp_session_watch(session, err == ERR_AGAIN);
+    return err;
+}
+
+/* Read and answer until the server has to speak, or the login is over. Returns ERR_AGAIN while it
+ * goes on; then nobody was told yet. */
+static enum err talk(struct smtp_session *session, enum smtp_login_next *next,
+                     struct err_text *why)
+{
+    char data[2048];
+    enum err err = send_line(session);
+    *next = SMTP_LOGIN_MORE;
+    while (err == ERR_OK && (*next == SMTP_LOGIN_MORE || *next == SMTP_LOGIN_SEND)) {
+        size_t got = 0;
+        err = smtp_session_recv(session, data, sizeof data, &got);
+        if (err == ERR_OK) {
+            *next = smtp_login_feed(session->login, data, got, &session->out, why);
+        }
+        if (err == ERR_OK && *next == SMTP_LOGIN_SEND) {
+            err = send_line(session);
+        }
+    }
+    return err;
+}
+
+static void go_on_with_login(struct smtp_session *session)
+{
+    struct smtp_failure failure;
+    struct err_text why = {.code = ERR_OK};
+    enum smtp_login_next next = SMTP_LOGIN_MORE;
+    enum err err = talk(session, &next, &why);
+    if (err == ERR_AGAIN) {
+        return;
+    }
+    if (err != ERR_OK) {
+        smtp_failure_of_loss(PB_PHASE(AUTH), "connection lost during the login", &failure);
+        tell_failed(session, &failure);
+        return;
+    }
+    if (next == SMTP_LOGIN_DONE) {
+        smtp_login_free(&session->login);
+        session->seen.login = true;
+        tell_connected(session);
+        return;
+    }
+    if (next == SMTP_LOGIN_REFUSED) {
+        smtp_failure_of_reply(PB_PHASE(AUTH), smtp_login_reply(session->login),
+                              session->setup.plan, &failure);
+        tell_failed(session, &failure);
+        return;
+    }
+    tell_login_text(session, why.text);
+}
+
+static void begin_login(struct smtp_session *session)
+{
+    const struct settings_plan *plan = session->setup.plan;
+    struct err_text why;
+    enum settings_mechanism mechanism = SETTINGS_MECHANISM_COUNT;
+    if (smtp_login_choose(plan, session->offer.mechanisms, &mechanism, &why) != ERR_OK) {
+        tell_login_text(session, why.text);
+        return;
+    }
+    const struct smtp_login_setup setup = {.mechanism = mechanism,
+                                           .user = plan->user_name,
+                                           .secret = session->secret,
+                                           .server = plan->server,
+                                           .port = plan->port};
+    int64_t left_ms = session->opened_ms + plan->connect_timeout_ms - clock_mono_ms();
+    log_debug("smtp_login", "server=%s mechanism=%s", session->server,
+              settings_mechanism_name(mechanism));
+    session->login = smtp_login_new(&setup, &session->out);
+    secret_free(&session->secret);
+    loop_timer_arm(&session->timer, left_ms > 0 ? left_ms : 0);
+    go_on_with_login(session);
 }
 
 static void on_finished(void *arg, CURLcode code)
@@ -180,9 +341,11 @@ static void on_finished(void *arg, CURLcode code)
         return;
     }
     note_tls(session);
-    free(session->reply);
-    session->reply = NULL;
-    session->setup.owner->connected(session->setup.owner_arg);
+    if (session->auth == SMTP_AUTH_OURS) {
+        begin_login(session);
+    } else {
+        tell_connected(session);
+    }
 }
 
 /* smtp://host:port/helo. The EHLO name is the path (libcurl's manual, "SMTP" in
@@ -234,33 +397,6 @@ static enum err set_tls(struct smtp_session *session)
     return code == CURLE_OK ? ERR_OK : ERR_INVALID;
 }
 
-/* Login. Returns null, or why it cannot be. */
-static const char *set_login(struct smtp_session *session, struct err_text *why)
-{
-    const struct settings_plan *plan = session->setup.plan;
-    CURL *easy = session->easy;
-    if (plan->authentication == PB_AUTH(ANONYMOUS)) {
-        return NULL;
-    }
-    if (plan->authentication != PB_AUTH(BASIC)) {
-        return "authentication: this worker can do ANONYMOUS and BASIC only";
-    }
-    if (plan->tls == SETTINGS_TLS_NONE && !plan->allow_cleartext_auth) {
-        return "authentication without TLS: allow_cleartext_auth is not set";
-    }
-    char *secret = NULL;
-    if (secret_open(plan->password, &secret, why) != ERR_OK) {
-        return why->text;
-    }
-    int code = CURLE_OK;
-    code |= (int)curl_easy_setopt(easy, CURLOPT_USERNAME, plan->user_name);
-    code |= (int)curl_easy_setopt(easy, CURLOPT_PASSWORD, secret);
-    code |= (int)curl_easy_setopt(easy, CURLOPT_LOGIN_OPTIONS, "AUTH=PLAIN;AUTH=LOGIN");
-    code |= (int)curl_easy_setopt(easy, CURLOPT_SASL_IR, 1L);
-    secret_free(&secret); /* libcurl has its own copy, until the handle goes */
-    return code == CURLE_OK ? NULL : "libcurl does not take the login options";
-}
-
 static enum err set_basics(struct smtp_session *session)
 {
     const struct settings_plan *plan = session->setup.plan;
@@ -297,6 +433,9 @@ enum err smtp_session_open(const struct smtp_session_setup *setup, struct smtp_s
     session->door.rules = setup->egress;
     session->door.trust = egress_trust_of(setup->plan);
     session->reply = mem_zero(1, sizeof *session->reply);
+    session->opened_ms = clock_mono_ms();
+    buf_init(&session->out, LOGIN_OUT_BYTES);
+    loop_timer_init(&session->timer, setup->loop, on_login_late, session);
     session->easy = curl_easy_init();
     const char *text = "libcurl: no memory";
     int phase = PB_PHASE(PREPARE);
@@ -312,8 +451,9 @@ enum err smtp_session_open(const struct smtp_session_setup *setup, struct smtp_s
         goto failed;
     }
     phase = PB_PHASE(AUTH);
-    text = set_login(session, &why);
-    if (text != NULL) {
+    text = why.text;
+    if (smtp_auth_prepare(setup->plan, session->easy, &session->secret, &session->auth, &why) !=
+        ERR_OK) {
         goto failed;
     }
     phase = PB_PHASE(CONNECT);
@@ -339,7 +479,12 @@ void smtp_session_free(struct smtp_session **session_p)
         return;
     }
     loop_unwatch(&session->watch);
+    loop_timer_disarm(&session->timer);
     smtp_multi_remove(session->setup.multi, &session->easy);
+    smtp_login_free(&session->login);
+    secret_free(&session->secret);
+    wipe_out(session);
+    buf_fini(&session->out);
     free(session->reply);
     free(session);
     *session_p = NULL;

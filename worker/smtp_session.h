@@ -3,8 +3,9 @@
  *   OPENING ──connected──► OPEN ──smtp_session_free──► gone
  *      └──────failed──────► DEAD ─┘
  *
- * libcurl does DNS, TCP, TLS, greeting, EHLO, STARTTLS and AUTH (CURLOPT_CONNECT_ONLY); the
- * transaction is ours (smtp_transaction.h). Fails closed: no clear text where TLS was asked
+ * libcurl does DNS, TCP, TLS, greeting, EHLO and STARTTLS (CURLOPT_CONNECT_ONLY); the login
+ * (smtp_login.h; smtp_auth.h says when libcurl does that too) and the transaction
+ * (smtp_transaction.h) are ours. Fails closed: no clear text where TLS was asked
  * for, no mail without the login that was asked for. */
 #ifndef TPN_SMTP_SESSION_H
 #define TPN_SMTP_SESSION_H
@@ -22,6 +23,7 @@ struct smtp_session;
 
 /* What the last EHLO offered. */
 struct smtp_offer {
+    unsigned mechanisms; /* of AUTH, bits by enum settings_mechanism */
     bool pipelining;
     bool smtputf8;
     bool dsn;

@@ -60,7 +60,9 @@ ROWS = (
     Row("no-auth-offered", "port", STARTTLS, says=("AUTH",), **NO_LOGIN),
     Row("no-auth-offered-in-clear", "port", {"use_tls": False, "allow_cleartext_auth": True}, says=("AUTH",),
         **NO_LOGIN),
-    Row("no-common-mechanism", "cram_only", STARTTLS, says=("login",), **NO_LOGIN),
+    Row("cram-md5-over-starttls", "cram_only", STARTTLS, login=True),
+    Row("no-common-mechanism", "cram_only", {**STARTTLS, "login_mechanisms": "plain login"},
+        says=("PLAIN LOGIN", "CRAM-MD5"), **NO_LOGIN),
     Row("anonymous-where-login-is-needed", "submission", STARTTLS, state="FAILED", told=("REFUSED", "RCPT", 554)),
 )
 
@@ -137,7 +139,8 @@ def check_logins_of_the_server(postfix, good):
     logins = sum(1 for row in ROWS if row.login and row.name in good)
     check_equal(log.count(f"sasl_username={postfix_peer.USER}"), logins, "mails with a login in the server's log")
     check_equal(log.count("sasl_method=LOGIN"), 1, "logins with LOGIN")
-    check_equal(log.count("sasl_method=PLAIN"), logins - 1, "logins with PLAIN")
+    check_equal(log.count("sasl_method=CRAM-MD5"), 2, "logins with CRAM-MD5")
+    check_equal(log.count("sasl_method=PLAIN"), logins - 3, "logins with PLAIN")
 
 
 def test_wrong_password_is_tried_once(lab):

@@ -78,6 +78,14 @@ CHANGE(password_no_name, basic(s); s->password = text("file:"))
 CHANGE(anonymous_user, s->user_name = text("john"))
 CHANGE(anonymous_password, s->authentication = PB_AUTH(ANONYMOUS); s->password = text("env:X"))
 CHANGE(ntlm, basic(s); s->authentication = PB_AUTH(NTLM))
+CHANGE(ntlm_own, basic(s); s->authentication = PB_AUTH(NTLM); s->ntlm_engine = PB_NTLM(OWN))
+CHANGE(ntlm_clear, basic(s); s->authentication = PB_AUTH(NTLM); s->use_tls = 0)
+CHANGE(ntlm_no_user, basic(s); s->authentication = PB_AUTH(NTLM); s->user_name = text(""))
+CHANGE(ntlm_engine_basic, basic(s); s->ntlm_engine = PB_NTLM(OWN))
+CHANGE(mechanisms, basic(s); s->login_mechanisms = text("cram-md5, Plain"))
+CHANGE(mechanisms_unknown, basic(s); s->login_mechanisms = text("plain gssapi"))
+CHANGE(mechanisms_other, basic(s); s->login_mechanisms = text("plain ntlm"))
+CHANGE(mechanisms_anonymous, s->login_mechanisms = text("plain"))
 CHANGE(oauth2, basic(s); s->authentication = PB_AUTH(OAUTH2))
 CHANGE(pin, s->pinned_public_key = text(PIN))
 CHANGE(pin_two, s->pinned_public_key = text(PIN ";" PIN))
@@ -194,7 +202,15 @@ static const struct row rows[] = {
     BAD(password_no_name, "password", "reference"),
     BAD(anonymous_user, "user_name", "given, but authentication is ANONYMOUS"),
     BAD(anonymous_password, "password", "given, but authentication is ANONYMOUS"),
-    BAD(ntlm, "authentication", "NTLM is not built in yet"),
+    GOOD(ntlm, STARTTLS, 587, "mail.test"),
+    GOOD(ntlm_own, STARTTLS, 587, "mail.test"),
+    BAD(ntlm_clear, "authentication", "NTLM without TLS"),
+    BAD(ntlm_no_user, "user_name", "required: authentication is NTLM"),
+    BAD(ntlm_engine_basic, "ntlm_engine", "authentication is BASIC"),
+    GOOD(mechanisms, STARTTLS, 587, "mail.test"),
+    BAD(mechanisms_unknown, "login_mechanisms", "\"gssapi\" is none of"),
+    BAD(mechanisms_other, "login_mechanisms", "NTLM is no mechanism of authentication BASIC"),
+    BAD(mechanisms_anonymous, "login_mechanisms", "authentication is ANONYMOUS"),
     BAD(oauth2, "authentication", "OAUTH2 is not built in yet"),
     GOOD(pin, STARTTLS, 587, "mail.test"),
     GOOD(pin_two, STARTTLS, 587, "mail.test"),

@@ -926,7 +926,7 @@ static void a_login_that_is_not_offered_fails_closed(void **state)
     assert_all(&w, 1, PB_OUTCOME(DEFERRED));
     assert_int_equal(w.mails[0].recipients[0].phase, PB_PHASE(AUTH));
     assert_string_equal(w.mails[0].recipients[0].text,
-                        "the server offered no AUTH, nothing was sent");
+                        "the server offered no AUTH of a kind that is known, nothing was sent");
     assert_false(was_seen(&w, "MAIL"));
     world_close(&w);
 }

@@ -38,6 +38,8 @@ static const struct conf_name tls_names[] = {{"auto", PB_TLS(AUTO)},
                                              {"starttls", PB_TLS(STARTTLS)},
                                              {"implicit", PB_TLS(IMPLICIT)},
                                              {NULL, 0}};
+static const struct conf_name ntlm_names[] = {
+    {"auto", PB_NTLM(AUTO)}, {"libcurl", PB_NTLM(LIBCURL)}, {"own", PB_NTLM(OWN)}, {NULL, 0}};
 static const struct conf_name pipelining_names[] = {{"auto", PB_PIPELINING(AUTO)},
                                                     {"full", PB_PIPELINING(FULL)},
                                                     {"envelope", PB_PIPELINING(ENVELOPE)},
@@ -127,7 +129,7 @@ const struct conf_row profile_rows[] = {
     TEXT_ROW(ca_file, "PEM file with the authorities to trust instead of the system's"),
     TEXT_ROW(pinned_public_key, "sha256//BASE64 of the server's public key"),
     BOOL_ROW(tls_no_verify, "labs only: do not check the certificate; logged on every use"),
-    BOOL_ROW(allow_cleartext_auth, "send the password without TLS"),
+    BOOL_ROW(allow_cleartext_auth, "log in without TLS"),
     TEXT_ROW(helo_name, "name said in EHLO; default the worker's"),
     TIME_ROW("connect_timeout", connect_timeout_ms, "TCP, TLS, greeting and login together"),
     TIME_ROW("reply_timeout", reply_timeout_ms, "for the reply to each command"),
@@ -147,6 +149,9 @@ const struct conf_row profile_rows[] = {
     TEXT_ROW(
         failover_profile,
         "profile to use when this one certainly did not accept the mail; not built in yet"),
+    TEXT_ROW(login_mechanisms,
+             "words, first choice first: plain, login, cram-md5; default all that fit"),
+    ENUM_ROW(ntlm_engine, ntlm_names, "auto, libcurl or own (NTLMv2 only)"),
     {.key = "reply_rules",
      .kind = CONF_MAP,
      .offset = offsetof(struct profile, rules),
