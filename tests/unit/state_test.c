@@ -63,6 +63,7 @@ static const struct move_row moves[] = {
     {"a permitted request does not expire", STATE_PERMITTED, STATE_EXPIRED, false},
     {"a permitted request is not cancelled", STATE_PERMITTED, STATE_CANCELLED, false},
     {"a late report decides what was unknown", STATE_UNKNOWN, STATE_SENT, true},
+    {"a late report of one part leaves the others unknown", STATE_UNKNOWN, STATE_UNKNOWN, true},
     {"a failed request can be redriven", STATE_FAILED, STATE_ACCEPTED, true},
     {"a deferred request can expire", STATE_DEFERRED, STATE_EXPIRED, true},
 };

@@ -382,7 +382,9 @@ static void take_result(struct broker *broker, struct request *request, PB(JobRe
     keep_marks(&merge, result);
     struct request_change change = {.result = result, .number = result->part};
     request->last_part_seen = request->last_part_seen || !result->more;
-    if (!request->last_part_seen || any_permitted(&merge, request->recipients)) {
+    /* A late report of one part: the others stay unknown until theirs come. */
+    bool late = request->state == STATE_UNKNOWN;
+    if (!late && (!request->last_part_seen || any_permitted(&merge, request->recipients))) {
         change.to = STATE_PERMITTED;
         change.results = merge.all;
         change.changed = merge.changed;

@@ -34,10 +34,11 @@ static const struct state_row rows[STATE_COUNT] = {
     [STATE_FAILED] = {"FAILED", true, TO(ACCEPTED)},
     [STATE_EXPIRED] = {"EXPIRED", true, TO(ACCEPTED)},
     [STATE_CANCELLED] = {"CANCELLED", true, TO(ACCEPTED)},
-    /* A late report of the worker, a policy or a person settles it. */
+    /* A late report of the worker, a policy or a person settles it. To itself: one part of a
+     * split request was reported late, the others are still unknown. */
     [STATE_UNKNOWN] = {"UNKNOWN", false,
-                       TO(SENT) | TO(HANDED_OFF) | TO(FAILED) | TO(ACCEPTED) | TO(CANCELLED) |
-                           TO(DEFERRED)},
+                       TO(UNKNOWN) | TO(SENT) | TO(HANDED_OFF) | TO(FAILED) | TO(ACCEPTED) |
+                           TO(CANCELLED) | TO(DEFERRED)},
 };
 
 _Static_assert((int)STATE_UNKNOWN == (int)PB_STATE(UNKNOWN), "numbers are those of the wire");
