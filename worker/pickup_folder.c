@@ -87,6 +87,12 @@ static const char *below(const char *folder, const char *root)
     return rest + strspn(rest, "/");
 }
 
+static bool is_link(int folder_fd, const char *name)
+{
+    struct stat st;
+    return fstatat(folder_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode);
+}
+
 /* For kernels without openat2: one component at a time, no link followed. */
 static int walk(int root_fd, const char *rest)
 {
@@ -105,8 +111,11 @@ static int walk(int root_fd, const char *rest)
         rest += strspn(rest, "/");
         int next = openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         int saved = errno;
+        if (next < 0 && saved == ENOTDIR && is_link(fd, name)) {
+            saved = ELOOP; /* what openat2 says; open(2) with O_DIRECTORY looks at that first */
+        }
         (void)close(fd);
-        errno = saved == ENOTDIR ? ELOOP : saved; /* a link, for O_DIRECTORY with O_NOFOLLOW */
+        errno = saved;
         fd = next;
     }
     return fd;

@@ -5,13 +5,18 @@
 #include "mem.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -258,7 +263,11 @@ static const struct place {
     {"outside", "/tmp", PB_OUTCOME(REFUSED), "not below"},
     {"same_prefix", "%sx", PB_OUTCOME(REFUSED), "not below"},
     {"dot_dot", "%s/in/../../elsewhere", PB_OUTCOME(REFUSED), "not below"},
+    {"dot_dot_that_comes_back", "%s/in/../in", PB_OUTCOME(REFUSED), "not below"},
+    {"dot", "%s/./in", PB_OUTCOME(DELIVERED), "in the folder"},
     {"link", "%s/link", PB_OUTCOME(REFUSED), "symbolic link"},
+    {"link_on_the_way", "%s/out/tmp", PB_OUTCOME(REFUSED), "symbolic link"},
+    {"link_to_the_outside", "%s/out", PB_OUTCOME(REFUSED), "symbolic link"},
     {"missing", "%s/nowhere", PB_OUTCOME(DEFERRED), "is missing"},
     {"a_file", "%s/in/file", PB_OUTCOME(DEFERRED), "cannot be opened"},
 };
@@ -276,6 +285,8 @@ static void only_folders_below_a_root_are_written_to(void **state)
         touch(&w, "file");
         (void)snprintf(link, sizeof link, "%s/link", w.root);
         assert_int_equal(symlink("in", link), 0);
+        (void)snprintf(link, sizeof link, "%s/out", w.root);
+        assert_int_equal(symlink("/", link), 0);
         (void)snprintf(folder, sizeof folder, "%s%s", form != NULL ? w.root : places[i].folder,
                        form != NULL ? form + 2 : "");
         w.plan.folder = folder;
@@ -285,6 +296,24 @@ static void only_folders_below_a_root_are_written_to(void **state)
         assert_non_null(strstr(recipient->text, places[i].text));
         world_close(&w);
     }
+}
+
+/* A kernel before 5.6, or a sandbox that does not know the call: openat2 is not there. The filter stays for the rest of
+ * the program, so this test is the last one. */
+static void the_way_without_openat2_is_as_strict(void **state)
+{
+    struct sock_filter steps[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat2, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog filter = {.len = sizeof steps / sizeof steps[0], .filter = steps};
+    assert_int_equal(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    assert_int_equal(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter), 0);
+    assert_int_equal(syscall(SYS_openat2, AT_FDCWD, ".", NULL, 0), -1);
+    assert_int_equal(errno, ENOSYS);
+    only_folders_below_a_root_are_written_to(state);
 }
 
 static void a_name_cannot_leave_the_folder(void **state)
@@ -345,6 +374,7 @@ int main(void)
         cmocka_unit_test(a_name_cannot_leave_the_folder),
         cmocka_unit_test(a_part_that_vanished_is_put_off),
         cmocka_unit_test(close_gives_up_in_every_state),
+        cmocka_unit_test(the_way_without_openat2_is_as_strict),
     };
     return cmocka_run_group_tests_name("pickup", tests, NULL, NULL);
 }
