@@ -21,7 +21,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/socket.h>
 
 #include <openssl/crypto.h>
@@ -57,45 +56,6 @@ struct smtp_session {
     struct egress_door door;
 };
 
-/* The words behind AUTH; some servers spell it "AUTH=PLAIN LOGIN" still. */
-static void read_mechanisms(struct smtp_offer *offer, const char *words, size_t len)
-{
-    for (size_t at = 0; at < len;) {
-        size_t end = at;
-        while (end < len && strchr(" =\r\n", words[end]) == NULL) {
-            end++;
-        }
-        enum settings_mechanism mechanism = settings_mechanism_find(words + at, end - at);
-        if (mechanism != SETTINGS_MECHANISM_COUNT) {
-            offer->mechanisms |= 1U << mechanism;
-        }
-        at = end + 1;
-    }
-}
-
-/* One line of an EHLO reply, behind the code. */
-static void read_offer(struct smtp_offer *offer, const char *line, size_t len)
-{
-    if (len > 5 && strncasecmp(line, "AUTH", 4) == 0 && (line[4] == ' ' || line[4] == '=')) {
-        read_mechanisms(offer, line + 5, len - 5);
-    }
-    char word[64];
-    size_t take = len < sizeof word - 1 ? len : sizeof word - 1;
-    memcpy(word, line, take);
-    word[take] = '\0';
-    word[strcspn(word, "\r\n")] = '\0';
-    if (strcasecmp(word, "PIPELINING") == 0) {
-        offer->pipelining = true;
-    } else if (strcasecmp(word, "SMTPUTF8") == 0) {
-        offer->smtputf8 = true;
-    } else if (strcasecmp(word, "DSN") == 0) {
-        offer->dsn = true;
-    } else if (strncasecmp(word, "SIZE", 4) == 0 && (word[4] == ' ' || word[4] == '\0')) {
-        offer->size = true;
-        offer->size_bytes = strtoull(word + 4, NULL, 10);
-    }
-}
-
 /* CURLOPT_HEADERFUNCTION: every reply line of the server, one a call. Capabilities count
  * from the last EHLO only: what was said before STARTTLS may have been said by anybody (RFC
  * 3207 4.2). */
@@ -115,7 +75,7 @@ static size_t on_reply_line(char *data, size_t size, size_t count, void *arg)
     if (first) {
         session->reading = (struct smtp_offer){.mechanisms = 0};
     } else if (reply->code == 250 && len > 4) {
-        read_offer(&session->reading, data + 4, len - 4);
+        smtp_offer_take(&session->reading, data + 4, len - 4);
     }
     if (reply->state == SMTP_REPLY_DONE) {
         smtp_dialogue_add(&session->seen, reply->code);

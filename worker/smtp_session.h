@@ -14,22 +14,13 @@
 #include "egress.h"
 #include "smtp_failure.h"
 #include "smtp_multi.h"
+#include "smtp_offer.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct smtp_session;
-
-/* What the last EHLO offered. */
-struct smtp_offer {
-    unsigned mechanisms; /* of AUTH, bits by enum settings_mechanism */
-    bool pipelining;
-    bool smtputf8;
-    bool dsn;
-    bool size;           /* SIZE was offered */
-    uint64_t size_bytes; /* its limit, 0 = none stated */
-};
 
 /* The session's ear; never called from inside smtp_session_open, and none after
  * smtp_session_free. */

@@ -28,8 +28,9 @@ static void add_string(struct buf *out, const char *text)
         } else if (code == '"' || code == '\\') {
             buf_add_char(out, '\\');
             buf_add_char(out, (char)code);
-        } else if (code < 0x20 || code == 0x7F || code == 0x2028 || code == 0x2029) {
-            /* 2028 and 2029 end a line for some readers of JSON lines. */
+        } else if (code < 0x20 || (code >= 0x7F && code < 0xA0) || code == 0x2028 ||
+                   code == 0x2029) {
+            /* 85, 2028 and 2029 end a line for some readers of JSON lines; terminals obey 80 to 9F. */
             buf_add_format(out, "\\u%04" PRIx32, code);
         } else {
             buf_add(out, text + at, used);
