@@ -306,6 +306,16 @@ TPN_API void tpn_request_attachment(struct tpn_request *request, const char *fil
                                     const char *content_type, const char *content_id,
                                     const void *content, size_t len);
 
+/* Set the calendar of the mail: an iCalendar object (RFC 5545), UTF-8, at most 1 MiB; copied. Its METHOD line is told to the
+ * reader's program, PUBLISH when there is none. A second call replaces it. */
+TPN_API void tpn_request_calendar(struct tpn_request *request, const void *data, size_t len);
+
+/* Add a way to unsubscribe (List-Unsubscribe, RFC 2369), at most 4.
+ *  uri        mailto: or https:
+ *  one_click  1 = a POST to the https URI does it without a question (RFC 8058); holds for all */
+TPN_API void tpn_request_unsubscribe(struct tpn_request *request, const char *uri,
+                                     int one_click);
+
 /* Add a label: kept with the request and shown with it, not part of the mail. */
 TPN_API void tpn_request_label(struct tpn_request *request, const char *name,
                                const char *value);

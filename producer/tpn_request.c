@@ -207,6 +207,31 @@ void tpn_request_attachment(struct tpn_request *request, const char *file_name,
     message->attachments[message->n_attachments++] = attachment;
 }
 
+void tpn_request_calendar(struct tpn_request *request, const void *data, size_t len)
+{
+    ProtobufCBinaryData *calendar = &request->pb->message->calendar;
+    if (len > WIRE_REQUEST_MAX_BYTES) {
+        mistake(request, "message.calendar: larger than a request may be (25 MiB)");
+        return;
+    }
+    free(calendar->data);
+    calendar->len = len;
+    calendar->data = len > 0 ? mem_copy(data, len) : NULL;
+}
+
+void tpn_request_unsubscribe(struct tpn_request *request, const char *uri, int one_click)
+{
+    PB(Message) *message = request->pb->message;
+    if (message->list_unsubscribe == NULL) {
+        message->list_unsubscribe = mem_zero(1, sizeof *message->list_unsubscribe);
+        trackpro__notify__v1__list_unsubscribe__init(message->list_unsubscribe);
+    }
+    PB(ListUnsubscribe) *list = message->list_unsubscribe;
+    list->uris = grow(list->uris, list->n_uris);
+    list->uris[list->n_uris++] = mem_text(uri);
+    list->one_click = list->one_click || one_click != 0;
+}
+
 void tpn_request_label(struct tpn_request *request, const char *name, const char *value)
 {
     PB(Label) *label = mem_zero(1, sizeof *label);

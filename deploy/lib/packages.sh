@@ -9,7 +9,7 @@ build_packages=(
 # shellcheck disable=SC2034
 test_packages=(
     clang libclang-rt-14-dev libcmocka-dev python3 python3-zmq python3-protobuf postfix sasl2-bin libsasl2-modules
-    python3-dkim python3-nacl opendkim libgmime-3.0-dev
+    python3-dkim python3-nacl python3-icalendar opendkim libgmime-3.0-dev
     python3-seccomp systemd openssl util-linux git shellcheck clang-format clang-tidy cppcheck)
 
 # Peers from npm. A Node.js from elsewhere brings its own npm, and Debian's cannot stand beside it.

@@ -1,11 +1,12 @@
 /* tpn alert: one notification for each custodian who has items that are due.
  *
- * due.c reads the table, alert_mail.c writes the mails, track.c publishes them. Bad rows stop
+ * due.c reads the table, alert_mail.c and alert_calendar.c write the mails, track.c publishes them. Bad rows stop
  * the job before anything is sent, unless --skip-bad-rows: half an alert that looks like a
  * whole one is worse than none. Running the job twice mails nobody twice: the id is made of
  * custodian, day and items. */
 #include "commands.h"
 
+#include "alert_calendar.h"
 #include "alert_mail.h"
 #include "due.h"
 #include "path.h"
@@ -27,7 +28,7 @@ struct alert_options {
     const char *date_format;
     long early_warning_days;
     long wait_timeout_s;
-    bool skip_bad_rows, dry_run, wait;
+    bool skip_bad_rows, calendar, dry_run, wait;
 };
 
 #define FIELD(name) offsetof(struct alert_options, name)
@@ -43,6 +44,8 @@ static const struct option_row rows[] = {
      "auto, dmy, mdy or iso: how to read 3/4/2026 (auto)"},
     {OPTION_TEXT, "subject", 's', FIELD(subject), "TEXT",
      "subject; {items} and {past_due} become numbers"},
+    {OPTION_FLAG, "calendar", 0, FIELD(calendar), NULL,
+     "add a calendar with an event for each item"},
     {OPTION_FLAG, "skip-bad-rows", 0, FIELD(skip_bad_rows), NULL, "go on with the good rows"},
     {OPTION_FLAG, "dry-run", 'n', FIELD(dry_run), NULL,
      "print what would be sent, send nothing"},
@@ -92,6 +95,10 @@ static int check_options(const struct alert_options *options, struct due_rule *r
     if (options->items == NULL) {
         return options_fail(&command, "--items is needed");
     }
+    if (options->calendar && options->from == NULL) {
+        return options_fail(&command,
+                            "--calendar needs --from: it names who publishes the events");
+    }
     if (!options->dry_run && (options->profile == NULL || options->from == NULL)) {
         return options_fail(&command, "--profile and --from are needed");
     }
@@ -114,19 +121,42 @@ static int check_options(const struct alert_options *options, struct due_rule *r
 
 struct mail {
     char id[ALERT_ID_BYTES];
-    struct buf subject, text, html;
+    struct buf subject, text, html, calendar;
 };
 
+/* Left out when it would be larger than a calendar may be: the list in the mail is whole. */
+static void add_calendar(struct mail *mail, const struct due_custodian *custodian,
+                         due_day today, const char *from)
+{
+    struct alert_organizer organizer;
+    char *name = NULL;
+    char *address = NULL;
+    options_split_mailbox(from, &name, &address);
+    organizer = (struct alert_organizer){name, address};
+    alert_calendar(&mail->calendar, custodian, today, &organizer);
+    if (buf_status(&mail->calendar) != ERR_OK) {
+        (void)fprintf(stderr, "tpn alert: %s: too many items for a calendar, sent without\n",
+                      custodian->address);
+        buf_reset(&mail->calendar);
+    }
+    free(name);
+    free(address);
+}
+
 static void mail_init(struct mail *mail, const struct due_custodian *custodian, due_day today,
-                      const char *pattern)
+                      const struct alert_options *options)
 {
     (void)alert_mail_id(custodian, today, mail->id);
     buf_init(&mail->subject, ALERT_PART_MAX_BYTES);
     buf_init(&mail->text, ALERT_PART_MAX_BYTES);
     buf_init(&mail->html, ALERT_PART_MAX_BYTES);
-    alert_mail_subject(&mail->subject, custodian, pattern);
+    buf_init(&mail->calendar, ALERT_CALENDAR_MAX_BYTES);
+    alert_mail_subject(&mail->subject, custodian, options->subject);
     alert_mail_text(&mail->text, custodian, today);
     alert_mail_html(&mail->html, custodian, today);
+    if (options->calendar) {
+        add_calendar(mail, custodian, today, options->from);
+    }
 }
 
 static enum err mail_status(const struct mail *mail)
@@ -141,6 +171,7 @@ static void mail_fini(struct mail *mail)
     buf_fini(&mail->subject);
     buf_fini(&mail->text);
     buf_fini(&mail->html);
+    buf_fini(&mail->calendar);
 }
 
 static struct tpn_request *build(const struct mail *mail, const struct due_custodian *custodian,
@@ -161,6 +192,9 @@ static struct tpn_request *build(const struct mail *mail, const struct due_custo
     tpn_request_text(request, TPN_SUBJECT, buf_text(&mail->subject));
     tpn_request_text(request, TPN_TEXT, buf_text(&mail->text));
     tpn_request_text(request, TPN_HTML, buf_text(&mail->html));
+    if (mail->calendar.len > 0) {
+        tpn_request_calendar(request, mail->calendar.data, mail->calendar.len);
+    }
     tpn_request_label(request, "custodian",
                       custodian->name[0] != '\0' ? custodian->name : custodian->address);
     tpn_request_label(request, "day", due_day_text(today, day));
@@ -179,7 +213,7 @@ static enum err publish_one(struct track *track, const struct due_custodian *cus
 {
     struct mail mail;
     struct err_text why = {0};
-    mail_init(&mail, custodian, today, options->subject);
+    mail_init(&mail, custodian, today, options);
     enum err err = mail_status(&mail);
     if (err == ERR_OK) {
         struct tpn_request *request = build(&mail, custodian, options, today);
@@ -257,6 +291,9 @@ static void dry_json(struct json *j, const struct mail *mail,
     json_text(j, "subject", buf_text(&mail->subject));
     json_text(j, "text", buf_text(&mail->text));
     json_text(j, "html", buf_text(&mail->html));
+    if (mail->calendar.len > 0) {
+        json_text(j, "calendar", buf_text(&mail->calendar));
+    }
     json_close(j);
 }
 
@@ -266,7 +303,7 @@ static int dry_run(const struct due_list *list, const struct alert_options *opti
 {
     for (size_t i = 0; i < list->count; i++) {
         struct mail mail;
-        mail_init(&mail, &list->custodians[i], today, options->subject);
+        mail_init(&mail, &list->custodians[i], today, options);
         if (options->common.json) {
             struct buf out;
             struct json j;

@@ -32,6 +32,10 @@ static struct tpn_request *good_request(void)
     tpn_request_number(request, TPN_NOT_BEFORE_MS, 1795000000000);
     tpn_request_number(request, TPN_READ_RECEIPT, 1);
     tpn_request_attachment(request, "a.pdf", "application/pdf", NULL, "\0\1\2", 3);
+    tpn_request_calendar(request, "BEGIN:VCALENDAR", 15);
+    tpn_request_calendar(request, "END:VCALENDAR", 13);
+    tpn_request_unsubscribe(request, "mailto:leave@x.test", 0);
+    tpn_request_unsubscribe(request, "https://x.test/leave", 1);
     tpn_request_attachment(request, "logo.png", "image/png", "logo", "png", 3);
     tpn_request_label(request, "asset", "TW-17");
     return request;
@@ -63,6 +67,11 @@ static void test_everything_comes_out(void **state)
     assert_int_equal(read->priority, PB_PRIORITY(URGENT));
     assert_true(read->not_before_ms == 1795000000000);
     assert_true(read->message->request_read_receipt);
+    assert_int_equal(read->message->calendar.len, 13);
+    assert_memory_equal(read->message->calendar.data, "END:VCALENDAR", 13);
+    assert_int_equal(read->message->list_unsubscribe->n_uris, 2);
+    assert_string_equal(read->message->list_unsubscribe->uris[1], "https://x.test/leave");
+    assert_true(read->message->list_unsubscribe->one_click);
     assert_int_equal(read->message->n_attachments, 2);
     assert_int_equal(read->message->attachments[0]->content.len, 3);
     assert_false(read->message->attachments[0]->is_inline);
