@@ -37,7 +37,8 @@ struct deliver_recipient {
     int phase;   /* PB_PHASE(…) */
     unsigned code; /* SMTP reply code, 0 = no reply */
     char enhanced[DELIVER_ENHANCED_BYTES];
-    char *text; /* the server's words, or ours; owned by the delivery; null = "" */
+    char *text;   /* the server's words, or ours; owned by the delivery; null = "" */
+    uint8_t turn; /* the back end's own */
 };
 
 struct delivery {

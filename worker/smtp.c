@@ -12,12 +12,13 @@
 #include "smtp_pool.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <curl/curl.h>
 
-enum { POOLS_KEPT = 256 };
+enum { POOLS_KEPT = 256, SERVERS_KNOWN = 1024, SERVER_KEY_BYTES = SETTINGS_SERVER_BYTES + 8 };
 
 /* A pool and its key in the map. */
 struct smtp_shelf {
@@ -38,7 +39,12 @@ struct smtp_backend {
     struct map *by_key;
     struct smtp_shelf *shelves;
     size_t shelf_count;
+    struct map *
+        modes; /* by "host:port": servers that stumbled over pipelining; the value is the address of their mode below */
 };
+
+/* What the values of `modes` point to. */
+static const enum smtp_mode modes[] = {SMTP_MODE_OFF, SMTP_MODE_ENVELOPE, SMTP_MODE_FULL};
 
 /* NOSIGNAL leaves SIGPIPE to us, and OpenSSL writes with write(2). Who has set it otherwise
  * keeps it. */
@@ -88,6 +94,33 @@ static void drop_shelf(struct smtp_shelf *shelf)
     free(shelf);
 }
 
+static void server_key(const struct settings_plan *plan, char out[SERVER_KEY_BYTES])
+{
+    (void)snprintf(out, SERVER_KEY_BYTES, "%s:%u", plan->server, (unsigned)plan->port);
+}
+
+/* Remembered beyond the pool, which goes when its profile changes or nothing was sent for a while: each stumble may leave
+ * a mail in doubt. */
+static void on_lowered(void *arg, const struct settings_plan *plan, enum smtp_mode mode)
+{
+    struct smtp_backend *backend = arg;
+    char key[SERVER_KEY_BYTES];
+    if (map_count(backend->modes) >= SERVERS_KNOWN) {
+        map_clear(&backend->modes);
+    }
+    server_key(plan, key);
+    (void)map_put_text(&backend->modes, key, (void *)(uintptr_t)&modes[mode]);
+}
+
+static enum smtp_mode known_mode(const struct smtp_backend *backend,
+                                 const struct settings_plan *plan)
+{
+    char key[SERVER_KEY_BYTES];
+    server_key(plan, key);
+    const enum smtp_mode *mode = map_get_text(backend->modes, key);
+    return mode != NULL ? *mode : SMTP_MODE_FULL;
+}
+
 static void on_unused(void *arg, struct smtp_pool *pool)
 {
     (void)pool;
@@ -105,7 +138,10 @@ static struct smtp_shelf *add_shelf(struct smtp_backend *backend,
                                           .egress = backend->egress,
                                           .ask_ahead = backend->ask_ahead,
                                           .unused = on_unused,
-                                          .unused_arg = shelf};
+                                          .unused_arg = shelf,
+                                          .most = known_mode(backend, delivery->plan),
+                                          .lowered = on_lowered,
+                                          .lowered_arg = backend};
     shelf->backend = backend;
     shelf->pool = smtp_pool_new(&setup, delivery->plan);
     shelf->key_len = key_len;
@@ -196,6 +232,7 @@ static void backend_close(void **self)
         drop_shelf(shelf);
     }
     map_clear(&backend->by_key);
+    map_clear(&backend->modes);
     smtp_multi_free(&backend->multi);
     free(backend->helo_name);
     free(backend);

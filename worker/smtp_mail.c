@@ -2,8 +2,8 @@
  *
  * Knows no socket and no timer; smtp_transaction.c has those. Invariants: replies come in
  * the order of the commands, so `to_answer` walks the recipients just as `to_write` did,
- * both leaving out those that this server cannot take; an outcome is set once in a round,
- * and smtp_mail_rewind takes all of them back. No address reaches a command with < > or a
+ * both leaving out those that are not asked in this round; an outcome is set once in a round,
+ * and smtp_mail_rewind takes those of the round back. No address reaches a command with < > or a
  * line break in it, whoever let it through before. */
 #include "smtp_mail.h"
 
@@ -12,22 +12,26 @@
 #include <string.h>
 #include <strings.h>
 
-void smtp_mail_rewind(struct smtp_mail *mail)
+enum { ENVELOPE_ID_MAX_BYTES = 100 }; /* RFC 3461 5.4: before the xtext */
+
+static void forget_outcome(struct deliver_recipient *recipient)
 {
-    struct delivery *delivery = mail->delivery;
-    for (size_t i = 0; i < delivery->recipient_count; i++) {
-        struct deliver_recipient *recipient = &delivery->recipients[i];
-        free(recipient->text);
-        recipient->text = NULL;
-        recipient->outcome = PB_OUTCOME(PENDING);
-        recipient->class = PB_CLASS(NONE);
-        recipient->phase = PB_PHASE(UNSPECIFIED);
-        recipient->code = 0;
-        recipient->enhanced[0] = '\0';
-    }
-    if (delivery->content.len > mail->content_len) {
-        delivery->content.len = mail->content_len;
-        delivery->content.data[mail->content_len] = '\0';
+    free(recipient->text);
+    recipient->text = NULL;
+    recipient->outcome = PB_OUTCOME(PENDING);
+    recipient->class = PB_CLASS(NONE);
+    recipient->phase = PB_PHASE(UNSPECIFIED);
+    recipient->code = 0;
+    recipient->enhanced[0] = '\0';
+    recipient->turn = SMTP_TURN_WAITS;
+}
+
+static void begin_round(struct smtp_mail *mail)
+{
+    struct buf *content = &mail->delivery->content;
+    if (content->len > mail->content_len) {
+        content->len = mail->content_len;
+        content->data[mail->content_len] = '\0';
     }
     mail->step = SMTP_MAIL_WAITING;
     mail->to_write = 0;
@@ -38,17 +42,66 @@ void smtp_mail_rewind(struct smtp_mail *mail)
     mail->data_written = false;
 }
 
+void smtp_mail_rewind(struct smtp_mail *mail)
+{
+    struct delivery *delivery = mail->delivery;
+    for (size_t i = 0; i < delivery->recipient_count; i++) {
+        if (delivery->recipients[i].turn != SMTP_TURN_OVER) {
+            forget_outcome(&delivery->recipients[i]);
+        }
+    }
+    begin_round(mail);
+}
+
+/* Those beyond the server's limit, and those that were one too many in a mail that others got: so every round has
+ * fewer than the one before. */
+bool smtp_mail_next_round(struct smtp_mail *mail)
+{
+    struct delivery *delivery = mail->delivery;
+    bool more = false;
+    for (size_t i = 0; i < delivery->recipient_count; i++) {
+        struct deliver_recipient *recipient = &delivery->recipients[i];
+        more = more || recipient->outcome == PB_OUTCOME(PENDING) ||
+               (mail->delivered && recipient->turn == SMTP_TURN_NEXT);
+    }
+    if (!more) {
+        return false;
+    }
+    for (size_t i = 0; i < delivery->recipient_count; i++) {
+        struct deliver_recipient *recipient = &delivery->recipients[i];
+        if (mail->delivered && recipient->turn == SMTP_TURN_NEXT) {
+            forget_outcome(recipient);
+        } else if (recipient->outcome != PB_OUTCOME(PENDING)) {
+            recipient->turn = SMTP_TURN_OVER;
+        }
+    }
+    mail->delivered = false;
+    mail->restarts = 0;
+    begin_round(mail);
+    return true;
+}
+
 static bool address_is_safe(const char *address)
 {
     return address[strcspn(address, "<>\r\n \t")] == '\0';
 }
 
-/* Recipients that smtp_mail_check refused are left out of the envelope. */
-static bool is_left_out(const struct deliver_recipient *recipient,
-                        const struct smtp_offer *offer)
+/* Has or had a RCPT in this round. */
+static bool is_asked(const struct deliver_recipient *recipient)
 {
-    return (recipient->needs_utf8 && !offer->smtputf8) || recipient->address[0] == '\0' ||
-           !address_is_safe(recipient->address);
+    return recipient->turn == SMTP_TURN_ASKED || recipient->turn == SMTP_TURN_NEXT;
+}
+
+/* Why this server cannot take the recipient; null = it can. */
+static const char *why_not(const struct deliver_recipient *recipient,
+                           const struct smtp_offer *offer)
+{
+    if (recipient->address[0] == '\0' || !address_is_safe(recipient->address)) {
+        return "the address has a byte that no command can carry";
+    }
+    return recipient->needs_utf8 && !offer->smtputf8
+               ? "needs SMTPUTF8, which the server does not offer"
+               : NULL;
 }
 
 static bool whole_mail_fits(struct smtp_mail *mail, const struct smtp_offer *offer)
@@ -82,36 +135,62 @@ static bool whole_mail_fits(struct smtp_mail *mail, const struct smtp_offer *off
 bool smtp_mail_check(struct smtp_mail *mail, const struct smtp_offer *offer)
 {
     struct delivery *delivery = mail->delivery;
-    size_t left = 0;
+    size_t asked = 0;
+    size_t most = offer->rcpt_max > 0 ? offer->rcpt_max : SIZE_MAX;
     if (!whole_mail_fits(mail, offer)) {
         mail->step = SMTP_MAIL_ANSWERED;
         return false;
     }
-    for (size_t i = 0; i < delivery->recipient_count; i++) {
+    for (size_t i = 0; i < delivery->recipient_count && asked < most; i++) {
         struct deliver_recipient *recipient = &delivery->recipients[i];
-        if (is_left_out(recipient, offer)) {
-            deliver_set(recipient, OUTCOME(REFUSED, RECIPIENT), PB_PHASE(RCPT), 0, "",
-                        address_is_safe(recipient->address) && recipient->address[0] != '\0'
-                            ? "needs SMTPUTF8, which the server does not offer"
-                            : "the address has a byte that no command can carry");
+        if (recipient->turn != SMTP_TURN_WAITS) {
+            continue;
+        }
+        const char *text = why_not(recipient, offer);
+        if (text != NULL) {
+            deliver_set(recipient, OUTCOME(REFUSED, RECIPIENT), PB_PHASE(RCPT), 0, "", text);
         } else {
-            left++;
+            recipient->turn = SMTP_TURN_ASKED;
+            asked++;
         }
     }
-    if (left == 0) {
+    if (asked == 0) {
         mail->step = SMTP_MAIL_ANSWERED;
     }
-    return left > 0;
+    return asked > 0;
 }
 
 static bool some_recipient_needs_utf8(const struct delivery *delivery)
 {
     for (size_t i = 0; i < delivery->recipient_count; i++) {
-        if (delivery->recipients[i].needs_utf8) {
+        if (delivery->recipients[i].needs_utf8 && is_asked(&delivery->recipients[i])) {
             return true;
         }
     }
     return false;
+}
+
+/* RFC 3461 4: what is no printable ASCII, + and = as +HH. */
+static void add_xtext(struct buf *out, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (c < '!' || c > '~' || c == '+' || c == '=') {
+            buf_add_format(out, "+%02X", (unsigned)c);
+        } else {
+            buf_add_char(out, *text);
+        }
+    }
+}
+
+/* The name by which a delivery report tells which mail it is about: the same on every attempt. */
+static void add_envelope_id(struct buf *out, const char *name)
+{
+    size_t len = strlen(name);
+    if (len > 0 && len <= ENVELOPE_ID_MAX_BYTES) {
+        buf_add_text(out, " ENVID=");
+        add_xtext(out, name);
+    }
 }
 
 void smtp_mail_write_mail(const struct smtp_mail *mail, const struct smtp_offer *offer,
@@ -124,14 +203,30 @@ void smtp_mail_write_mail(const struct smtp_mail *mail, const struct smtp_offer 
     if (offer->size) {
         buf_add_format(out, " SIZE=%zu", mail->content_len); /* RFC 1870 */
     }
+    if (offer->eight_bit && delivery->needs_utf8) {
+        buf_add_text(
+            out,
+            " BODY=8BITMIME"); /* RFC 6531 3.4: only such headers have a byte beyond ASCII */
+    }
     if (offer->smtputf8 && (delivery->needs_utf8 || some_recipient_needs_utf8(delivery))) {
         buf_add_text(out, " SMTPUTF8"); /* RFC 6531 3.4 */
     }
     if (offer->dsn && delivery->want_delivery_receipt) {
         buf_add_text(
             out, " RET=HDRS"); /* RFC 3461 4.3: the headers are enough to know the mail by */
+        add_envelope_id(out, delivery->file_name);
     }
     buf_add(out, "\r\n", 2);
+}
+
+/* RFC 3461 4.1 and 4.2; an address beyond ASCII would need the utf-8 type of RFC 6533. */
+static void add_notify(struct buf *out, const struct deliver_recipient *recipient)
+{
+    buf_add_text(out, " NOTIFY=SUCCESS,FAILURE");
+    if (!recipient->needs_utf8) {
+        buf_add_text(out, " ORCPT=rfc822;");
+        add_xtext(out, recipient->address);
+    }
 }
 
 bool smtp_mail_write_rcpt(struct smtp_mail *mail, const struct smtp_offer *offer,
@@ -140,12 +235,14 @@ bool smtp_mail_write_rcpt(struct smtp_mail *mail, const struct smtp_offer *offer
     const struct delivery *delivery = mail->delivery;
     while (mail->to_write < delivery->recipient_count) {
         const struct deliver_recipient *recipient = &delivery->recipients[mail->to_write++];
-        if (!is_left_out(recipient, offer)) {
+        if (is_asked(recipient)) {
             buf_add(out, "RCPT TO:<", 9);
             buf_add_text(out, recipient->address);
-            buf_add_text(out, offer->dsn && delivery->want_delivery_receipt
-                                  ? "> NOTIFY=SUCCESS,FAILURE\r\n" /* RFC 3461 4.1 */
-                                  : ">\r\n");
+            buf_add_char(out, '>');
+            if (offer->dsn && delivery->want_delivery_receipt) {
+                add_notify(out, recipient);
+            }
+            buf_add(out, "\r\n", 2);
             return true;
         }
     }
@@ -159,12 +256,11 @@ void smtp_mail_write_data(struct smtp_mail *mail, struct buf *out)
 }
 
 /* The next recipient that a RCPT went out for, or null: then the reply belongs to DATA. */
-static struct deliver_recipient *next_asked(const struct smtp_mail *mail,
-                                            const struct smtp_offer *offer, size_t *at)
+static struct deliver_recipient *next_asked(const struct smtp_mail *mail, size_t *at)
 {
     struct delivery *delivery = mail->delivery;
     for (*at = mail->to_answer; *at < delivery->recipient_count; (*at)++) {
-        if (!is_left_out(&delivery->recipients[*at], offer)) {
+        if (is_asked(&delivery->recipients[*at])) {
             return &delivery->recipients[*at];
         }
     }
@@ -182,19 +278,51 @@ static struct outcome outcome_at(const struct smtp_mail *mail, int phase,
     return outcome_of(&asked);
 }
 
+/* Everybody of this round that has no outcome yet, and those of later rounds when it holds for them as well. */
+static void set_rest(struct smtp_mail *mail, struct outcome outcome, int phase,
+                     const struct smtp_reply *reply, const char *text)
+{
+    struct delivery *delivery = mail->delivery;
+    bool not_for_all =
+        outcome.outcome == PB_OUTCOME(DELIVERED) || outcome.outcome == PB_OUTCOME(UNKNOWN);
+    for (size_t i = 0; i < delivery->recipient_count; i++) {
+        struct deliver_recipient *recipient = &delivery->recipients[i];
+        if (recipient->outcome != PB_OUTCOME(PENDING)) {
+            continue;
+        }
+        if (is_asked(recipient) || !not_for_all) {
+            deliver_set(recipient, outcome, phase, reply != NULL ? reply->code : 0,
+                        reply != NULL ? reply->enhanced : "", text);
+        } else if (outcome.outcome == PB_OUTCOME(UNKNOWN)) {
+            deliver_set(recipient, OUTCOME(DEFERRED, TRANSIENT), PB_PHASE(RCPT), 0, "",
+                        "not sent: the mail to the recipients before was lost");
+        }
+    }
+}
+
 void smtp_mail_answer(struct smtp_mail *mail, int phase, const struct smtp_reply *reply)
 {
+    if (mail->accepted == 0 && (phase == PB_PHASE(DATA) || phase == PB_PHASE(FINAL_DOT))) {
+        return; /* a DATA or a lone dot behind refusals: each of this round has its own reply, and it is not about the others */
+    }
     struct outcome outcome = outcome_at(mail, phase, reply);
-    deliver_set_rest(mail->delivery, outcome, phase, reply->code, reply->enhanced, reply->text);
+    set_rest(mail, outcome, phase, reply, reply->text);
     if (outcome.outcome == PB_OUTCOME(DELIVERED)) {
-        smtp_mail_queue_id(reply->text, mail->delivery->queue_id);
+        char id[DELIVER_QUEUE_ID_BYTES];
+        char *all = mail->delivery->queue_id;
+        size_t len = strlen(all);
+        mail->delivered = true;
+        smtp_mail_queue_id(reply->text, id);
+        if (id[0] != '\0' && len + strlen(id) + 2 <= DELIVER_QUEUE_ID_BYTES) {
+            (void)snprintf(all + len, DELIVER_QUEUE_ID_BYTES - len, "%s%s", len > 0 ? "," : "",
+                           id);
+        }
     }
 }
 
 void smtp_mail_answer_loss(struct smtp_mail *mail, int phase, const char *text)
 {
-    struct outcome outcome = outcome_of_silence(phase);
-    deliver_set_rest(mail->delivery, outcome, phase, 0, "", text);
+    set_rest(mail, outcome_of_silence(phase), phase, NULL, text);
 }
 
 int smtp_mail_phase(const struct smtp_mail *mail)
@@ -245,6 +373,9 @@ static enum smtp_mail_next take_rcpt_reply(struct smtp_mail *mail,
     }
     struct outcome outcome = outcome_at(mail, PB_PHASE(RCPT), reply);
     deliver_set(recipient, outcome, PB_PHASE(RCPT), reply->code, reply->enhanced, reply->text);
+    if (outcome.split) {
+        recipient->turn = SMTP_TURN_NEXT;
+    }
     return SMTP_NEXT_REPLY;
 }
 
@@ -261,20 +392,19 @@ static enum smtp_mail_next take_data_reply(struct smtp_mail *mail,
     return SMTP_NEXT_ANSWERED;
 }
 
-enum smtp_mail_next smtp_mail_take_reply(struct smtp_mail *mail, const struct smtp_offer *offer,
-                                         const struct smtp_reply *reply)
+enum smtp_mail_next smtp_mail_take_reply(struct smtp_mail *mail, const struct smtp_reply *reply)
 {
     if (mail->replies++ == 0) {
         return take_mail_reply(mail, reply);
     }
     size_t at = 0;
-    struct deliver_recipient *recipient = next_asked(mail, offer, &at);
+    struct deliver_recipient *recipient = next_asked(mail, &at);
     if (recipient == NULL) {
         return take_data_reply(mail, reply);
     }
     mail->to_answer = at + 1;
     enum smtp_mail_next next = take_rcpt_reply(mail, recipient, reply);
-    bool last = next_asked(mail, offer, &at) == NULL;
+    bool last = next_asked(mail, &at) == NULL;
     if (last) {
         mail->to_answer = at;
     }

@@ -43,6 +43,15 @@ enum {
         10000 /* a bound for memory; settings and the broker have lower ones */
 };
 
+/* Where a recipient stands (deliver_recipient.turn). A mail with more recipients than the server takes at once goes in
+ * several rounds: the same content, each time to the next of them, under the one permit. */
+enum smtp_turn {
+    SMTP_TURN_WAITS, /* for this round or a later one */
+    SMTP_TURN_ASKED, /* has its RCPT in this round */
+    SMTP_TURN_NEXT,  /* "too many": goes again when others of this round got the mail */
+    SMTP_TURN_OVER   /* decided in an earlier round */
+};
+
 struct smtp_transaction;
 struct smtp_pool;
 
@@ -63,14 +72,18 @@ struct smtp_mail {
     size_t replies;     /* to MAIL, RCPT and DATA that came */
     size_t accepted;    /* recipients with 2xx to RCPT */
     bool mail_refused;
+    bool delivered; /* this round has its 250 */
     bool data_written;
 };
 
-/* Make it as if it had never been on a connection; the permit stays. */
+/* Make this round as if it had never been on a connection; the permit and what earlier rounds decided stay. */
 void smtp_mail_rewind(struct smtp_mail *mail);
 
-/* Refuse what this server cannot take by what it offered (SIZE, SMTPUTF8), recipient by
- * recipient. Returns false when nobody is left: the mail is answered. */
+/* The mail is answered. True when recipients are left for another round, which is prepared. */
+bool smtp_mail_next_round(struct smtp_mail *mail);
+
+/* Choose the recipients of this round, and refuse what this server cannot take by what it offered (SIZE, SMTPUTF8),
+ * recipient by recipient. Returns false when nobody is left: the mail is answered. */
 bool smtp_mail_check(struct smtp_mail *mail, const struct smtp_offer *offer);
 
 /* Append a command. smtp_mail_write_rcpt returns false when all recipients are written. */
@@ -89,14 +102,14 @@ enum smtp_mail_next {
 };
 
 /* The reply to MAIL, a RCPT or DATA, in the order of the commands. */
-enum smtp_mail_next smtp_mail_take_reply(struct smtp_mail *mail, const struct smtp_offer *offer,
+enum smtp_mail_next smtp_mail_take_reply(struct smtp_mail *mail,
                                          const struct smtp_reply *reply);
 
-/* Every recipient without an outcome gets what this reply means at that phase; FINAL_DOT
- * with 2xx also the queue id. */
+/* Every recipient without an outcome gets what this reply means at that phase, but those of a later round are not
+ * delivered yet; FINAL_DOT with 2xx also the queue id. */
 void smtp_mail_answer(struct smtp_mail *mail, int phase, const struct smtp_reply *reply);
 
-/* The same without a reply: lost, too slow. */
+/* The same without a reply: lost, too slow. Those of a later round are deferred: they were certainly not sent. */
 void smtp_mail_answer_loss(struct smtp_mail *mail, int phase, const char *text);
 
 /* The phase of the command whose reply is awaited. */

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { WORD_BYTES = 64 };
+enum { WORD_BYTES = 256 };
 
 static void take_size(struct smtp_offer *offer, const char *digits)
 {
@@ -33,6 +33,15 @@ static void take_mechanisms(struct smtp_offer *offer, const char *words, size_t 
     }
 }
 
+/* The number behind a name in "LIMITS MAILMAX=20 RCPTMAX=100"; 0 when it is not there or makes no sense. */
+static uint32_t read_limit(const char *words, const char *name)
+{
+    const char *found = strcasestr(words, name);
+    const char *digits = found != NULL ? found + strlen(name) : "";
+    unsigned long value = *digits >= '0' && *digits <= '9' ? strtoul(digits, NULL, 10) : 0;
+    return value <= UINT32_MAX ? (uint32_t)value : 0;
+}
+
 void smtp_offer_take(struct smtp_offer *offer, const char *line, size_t len)
 {
     static const struct {
@@ -42,6 +51,7 @@ void smtp_offer_take(struct smtp_offer *offer, const char *line, size_t len)
         {"PIPELINING", offsetof(struct smtp_offer, pipelining)},
         {"SMTPUTF8", offsetof(struct smtp_offer, smtputf8)},
         {"DSN", offsetof(struct smtp_offer, dsn)},
+        {"8BITMIME", offsetof(struct smtp_offer, eight_bit)},
     };
     if (len > 5 && strncasecmp(line, "AUTH", 4) == 0 && (line[4] == ' ' || line[4] == '=')) {
         take_mechanisms(offer, line + 5, len - 5);
@@ -58,5 +68,8 @@ void smtp_offer_take(struct smtp_offer *offer, const char *line, size_t len)
     }
     if (strncasecmp(word, "SIZE", 4) == 0 && (word[4] == ' ' || word[4] == '\0')) {
         take_size(offer, word + 4);
+    } else if (strncasecmp(word, "LIMITS ", 7) == 0) {
+        offer->rcpt_max = read_limit(word, " RCPTMAX=");
+        offer->mail_max = read_limit(word, " MAILMAX=");
     }
 }

@@ -12,8 +12,11 @@ struct smtp_offer {
     bool pipelining;
     bool smtputf8;
     bool dsn;
+    bool eight_bit;      /* 8BITMIME */
     bool size;           /* SIZE was offered */
     uint64_t size_bytes; /* its limit, 0 = none stated */
+    uint32_t rcpt_max;   /* LIMITS (RFC 9422): recipients of one mail, 0 = none stated */
+    uint32_t mail_max;   /* mails of one connection, 0 = none stated */
 };
 
 /* Take one line of the reply behind its code, "SIZE 35882577", with or without its line end. What is not known is passed

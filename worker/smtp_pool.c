@@ -232,6 +232,7 @@ static void on_stumbled(void *arg)
     pool->mode--;
     log_warn("smtp_pipelining_lowered", "server=%s mode=%s", smtp_session_server(link->session),
              pool->mode == SMTP_MODE_OFF ? "off" : "envelope");
+    pool->setup.lowered(pool->setup.lowered_arg, &pool->plan, pool->mode);
     for (struct smtp_link *each = pool->links; each != NULL; each = each->next) {
         if (each->transaction != NULL) {
             smtp_transaction_lower(each->transaction, pool->mode);
@@ -486,15 +487,17 @@ static void on_timer(void *arg)
 
 /* For the back end. */
 
-static enum smtp_mode mode_of(int pipelining)
+static enum smtp_mode mode_of(int pipelining, enum smtp_mode most)
 {
     switch (pipelining) {
     case PB_PIPELINING(OFF):
         return SMTP_MODE_OFF;
     case PB_PIPELINING(ENVELOPE):
         return SMTP_MODE_ENVELOPE;
-    default:
+    case PB_PIPELINING(FULL):
         return SMTP_MODE_FULL;
+    default:
+        return most;
     }
 }
 
@@ -504,7 +507,7 @@ struct smtp_pool *smtp_pool_new(const struct smtp_pool_setup *setup,
     struct smtp_pool *pool = mem_zero(1, sizeof *pool);
     pool->setup = *setup;
     smtp_plan_copy(plan, &pool->plan);
-    pool->mode = mode_of(plan->pipelining);
+    pool->mode = mode_of(plan->pipelining, setup->most);
     loop_timer_init(&pool->timer, setup->loop, on_timer, pool);
     return pool;
 }

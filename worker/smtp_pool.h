@@ -9,6 +9,7 @@
 #include "deliver.h"
 #include "smtp_mail.h"
 #include "smtp_multi.h"
+#include "smtp_transaction.h"
 
 struct smtp_pool;
 
@@ -21,6 +22,11 @@ struct smtp_pool_setup {
     /* The pool has had neither connection nor mail for a while: may be freed, also from inside the call. */
     void (*unused)(void *arg, struct smtp_pool *pool);
     void *unused_arg;
+    /* PIPELINING_AUTO begins with at most this mode: what was learnt about the server before. */
+    enum smtp_mode most;
+    /* The server stumbled over a mode, this one is left. */
+    void (*lowered)(void *arg, const struct settings_plan *plan, enum smtp_mode mode);
+    void *lowered_arg;
 };
 
 /* A pool for a plan, which is copied. */

@@ -90,7 +90,11 @@ void smtp_transaction_lower(struct smtp_transaction *t, enum smtp_mode mode)
 static void finish(struct smtp_transaction *t, struct smtp_mail *mail)
 {
     mail->on = NULL;
-    t->setup.owner->finished(t->setup.owner_arg, mail);
+    if (smtp_mail_next_round(mail)) {
+        t->setup.owner->again(t->setup.owner_arg, mail);
+    } else {
+        t->setup.owner->finished(t->setup.owner_arg, mail);
+    }
 }
 
 static void finish_current(struct smtp_transaction *t)
@@ -271,6 +275,7 @@ static bool may_take(const struct smtp_transaction *t)
     const struct settings_plan *plan = t->setup.plan;
     bool worn =
         plan->max_messages_per_connection > 0 && t->begun >= plan->max_messages_per_connection;
+    worn = worn || (t->offer->mail_max > 0 && t->begun >= t->offer->mail_max);
     bool old = plan->max_connection_age_ms > 0 &&
                clock_mono_ms() - t->born_ms >= plan->max_connection_age_ms;
     return !t->retired && !t->lost && !worn && !old;
@@ -434,7 +439,7 @@ static void on_envelope_reply(struct smtp_transaction *t, struct smtp_mail *mail
         lose(t, "the server does not take pipelined commands");
         return;
     }
-    switch (smtp_mail_take_reply(mail, t->offer, &t->reply)) {
+    switch (smtp_mail_take_reply(mail, &t->reply)) {
     case SMTP_NEXT_REPLY:
         if (!mail->data_written) {
             begin_next_command(t, mail);

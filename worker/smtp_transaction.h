@@ -28,7 +28,8 @@ struct smtp_transaction_owner {
     struct smtp_mail *(*take)(void *arg, enum smtp_take how);
     /* Every recipient has its outcome; the mail is the owner's again. */
     void (*finished)(void *arg, struct smtp_mail *mail);
-    /* Certainly not sent, rewound, to be begun again on another connection (parked: once its permit is there). */
+    /* Rewound, to be begun on this or another connection (parked: once its permit is there): nothing of it was sent, or its
+     * next round comes. */
     void (*again)(void *arg, struct smtp_mail *mail);
     /* The server does not take to pipelining in the present mode. */
     void (*stumbled)(void *arg);

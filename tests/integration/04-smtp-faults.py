@@ -219,7 +219,8 @@ def test_size_of_the_server_is_respected(lab):
 
 # A fault that no row asks for would be dead code of the fake server.
 UNUSED = set(faultd.MODES) - {row.mode for row in ROWS} - {
-    "mail-421-3rd", "auth-535", "size-1000", "auth-ok", "all-welcome"}
+    "mail-421-3rd", "auth-535", "size-1000", "auth-ok", "all-welcome",
+    "rcpt-limit-3", "rcptmax-3"}  # 25-reply-classes
 assert not UNUSED, UNUSED
 
 run(globals())

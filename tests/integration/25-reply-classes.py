@@ -66,4 +66,23 @@ def test_rules_of_a_profile_change_what_a_refusal_means(lab):
         check_equal((state_name(lab.pb, event.state), told(lab, event.recipients)), (state, {to: wanted}), profile)
 
 
+def test_recipients_beyond_the_limit_of_the_server(lab):
+    """Eight for a server that takes three at a time: three mails in one attempt, whether it says so in EHLO or by 452."""
+    for mode in ("rcpt-limit-3", "rcptmax-3"):
+        server = lab.faultd(mode)
+        broker = lab.broker({"lab": smtp_profile(server.port, **LIMITS)}, RETRY_NEVER, name=f"broker-{mode}")
+        lab.worker(broker, name=f"worker-{mode}")
+        follower = lab.follower(broker)
+        publisher = lab.publisher(broker)
+        people = [f"p{n}@e.test" for n in range(7)]
+        publisher.submit(lab.request("many", to=[*people, "no1@e.test"]))
+        event = follower.wait_state("many", *SETTLED)
+        wanted = {**dict.fromkeys(people, ("DELIVERED", "NONE")), "no1@e.test": ("REFUSED", "RECIPIENT")}
+        check_equal((state_name(lab.pb, event.state), event.attempt, told(lab, event.recipients)),
+                    ("FAILED", 1, wanted), mode)
+        check_equal(sorted(sum((to for _, to in server.accepted), [])), people, f"{mode}: who got it, once each")
+        check_equal(sorted(len(to) for _, to in server.accepted), [1, 3, 3], f"{mode}: sizes of the envelopes")
+        check_equal(event.queue_id, "4FZq1,4FZq1,4FZq1", f"{mode}: the server's names")
+
+
 run(globals())

@@ -25,6 +25,8 @@ RCPT_ANSWER = {
     "quota": b"552 5.2.2 over quota\r\n",
     "fwd": b"251 2.1.5 will forward\r\n",
 }
+# To a fourth recipient. A client that knows LIMITS (RFC 9422) never hears the second.
+TOO_MANY = {"rcpt-limit-3": b"452 4.5.3 too many recipients\r\n", "rcptmax-3": b"554 5.7.1 three, it said\r\n"}
 DOT_ANSWER = {
     "451-after-dot": b"451 4.3.0 queue full\r\n",
     "552-after-dot": b"552 5.3.4 too big after all\r\n",
@@ -37,7 +39,7 @@ MODES = sorted({
     "plain", "greet-never", "greet-close", "greet-rst", "greet-garbage", "no-ehlo", "no-pipelining",
     "mail-530", "mail-421-3rd", "mail-452", "data-451", "data-554", "data-drop", "body-rst", "body-drop",
     "drop-after-dot", "rst-after-dot", "stall-after-dot", "close-after-250", "quit-stall", "drip",
-    "auth-535", "auth-ok", "size-1000", "all-welcome", *GREETING_ANSWER, *DOT_ANSWER})
+    "auth-535", "auth-ok", "size-1000", "all-welcome", "rcpt-limit-3", "rcptmax-3", *GREETING_ANSWER, *DOT_ANSWER})
 
 
 class Gone(Exception):
@@ -119,6 +121,8 @@ class Session:
         words.append(b"SIZE 1000" if mode == "size-1000" else b"SIZE 35882577")
         if mode != "no-pipelining":
             words.append(b"PIPELINING")
+        if mode == "rcptmax-3":
+            words.append(b"LIMITS RCPTMAX=3 MAILMAX=50")
         if mode.startswith("auth-"):
             words.append(b"AUTH PLAIN LOGIN")
         self.say(b"".join(b"250-" + word + b"\r\n" for word in words[:-1]) + b"250 " + words[-1] + b"\r\n")
@@ -155,6 +159,9 @@ class Session:
         if address.startswith("drop"):
             self.say(b"421 4.3.0 bye\r\n")
             raise Gone
+        if self.server.mode in TOO_MANY and len(self.recipients) >= 3:
+            self.say(TOO_MANY[self.server.mode])
+            return
         for prefix, answer in RCPT_ANSWER.items():
             if address.startswith(prefix) and self.server.mode != "all-welcome":
                 if answer.startswith(b"2"):

@@ -43,6 +43,7 @@ struct manner {
     const char *dot_reply;
     enum dot_action dot_action;
     unsigned goodbye_at_mail; /* 421 to the MAIL with this number on a connection */
+    unsigned rcpt_limit;      /* 452 to every RCPT behind so many accepted ones, 0 = none */
     unsigned once;            /* misbehave on this many connections only, 0 = always */
 };
 
@@ -122,6 +123,10 @@ static void on_rcpt(struct visitor *v, const char *line)
             say(v, rules[i].reply);
             return;
         }
+    }
+    if (manner_of(v)->rcpt_limit > 0 && v->accepted >= manner_of(v)->rcpt_limit) {
+        say(v, "452 4.5.3 Too many recipients\r\n");
+        return;
     }
     v->accepted++;
     say(v, "250 2.1.5 Ok\r\n");
@@ -386,11 +391,12 @@ static void world_close(struct world *w)
 }
 
 /* recipients: addresses, null-terminated. */
-static struct delivery *start(struct world *w, size_t i, const char *const *recipients)
+static struct delivery *start_as(struct world *w, size_t i, const char *const *recipients,
+                                 const struct settings_plan *plan, uint64_t version)
 {
     struct delivery *delivery = &w->mails[i];
-    delivery->plan = &w->plan;
-    delivery->profile_version = 7;
+    delivery->plan = plan;
+    delivery->profile_version = version;
     delivery->owner = &owner;
     delivery->owner_arg = w;
     (void)snprintf(delivery->mail_from, sizeof delivery->mail_from, "boss@here.example");
@@ -405,6 +411,11 @@ static struct delivery *start(struct world *w, size_t i, const char *const *reci
     }
     deliver_smtp.start(w->backend, delivery);
     return delivery;
+}
+
+static struct delivery *start(struct world *w, size_t i, const char *const *recipients)
+{
+    return start_as(w, i, recipients, &w->plan, 7);
 }
 
 static void turn_until(struct world *w, const unsigned *counter, unsigned wanted)
@@ -594,6 +605,36 @@ static const struct row rows[] = {
      {GOOD, WANT(REFUSED, RCPT, 0)},
      true,
      1},
+    {"all_refused_of_the_first_round",
+     {.offer = "250-LIMITS RCPTMAX=1\r\n"},
+     {"no@x.test", "a@x.test"},
+     {WANT(REFUSED, RCPT, 550), GOOD},
+     true,
+     1},
+    {"a_lone_dot_before_the_second_round",
+     {.offer = "250-LIMITS RCPTMAX=1\r\n", .go_without_recipients = true},
+     {"no@x.test", "a@x.test"},
+     {WANT(REFUSED, RCPT, 550), GOOD},
+     true,
+     1},
+    {"content_refused_for_all_rounds",
+     {.offer = "250-LIMITS RCPTMAX=1\r\n", .dot_reply = "554 5.7.1 Spam\r\n"},
+     {"a@x.test", "b@x.test"},
+     {WANT(REFUSED, FINAL_DOT, 554), WANT(REFUSED, FINAL_DOT, 554)},
+     true,
+     1},
+    {"lost_in_the_first_round",
+     {.offer = "250-LIMITS RCPTMAX=1\r\n", .dot_action = DOT_DROP},
+     {"a@x.test", "b@x.test"},
+     {WANT(UNKNOWN, FINAL_DOT, 0), WANT(DEFERRED, RCPT, 0)},
+     true,
+     1},
+    {"limits_that_make_no_sense",
+     {.offer = "250-LIMITS RCPTMAX=0 MAILMAX=x\r\n"},
+     {"a@x.test", "b@x.test"},
+     {GOOD, GOOD},
+     true,
+     1},
     {"utf8_offered", {.offer = "250-SMTPUTF8\r\n"}, {"j\xc3\xb6rg@x.test"}, {GOOD}, true, 1},
 };
 
@@ -676,6 +717,94 @@ static void the_next_envelope_rides_behind_the_dot(void **state)
     world_close(&w);
 }
 
+/* Recipients beyond the server's limit: the same content again, under the one permit, until everybody has it. */
+static const struct round_row {
+    const char *name;
+    struct manner manner;
+    unsigned taken; /* mails */
+    unsigned connections;
+} round_rows[] = {
+    {"452 pipelined", {.rcpt_limit = 1}, 4, 1},
+    {"452 one at a time", {.rcpt_limit = 1, .no_pipelining = true}, 4, 1},
+    {"452 after three", {.rcpt_limit = 3}, 2, 1},
+    {"RCPTMAX", {.offer = "250-LIMITS MAILMAX=50 RCPTMAX=3\r\n"}, 2, 1},
+    {"RCPTMAX one at a time",
+     {.offer = "250-LIMITS RCPTMAX=1\r\n", .no_pipelining = true},
+     4,
+     1},
+    {"RCPTMAX, and less", {.offer = "250-LIMITS RCPTMAX=3\r\n", .rcpt_limit = 2}, 2, 1},
+    {"421 at the second round", {.rcpt_limit = 1, .goodbye_at_mail = 2}, 4, 4},
+    {"MAILMAX", {.offer = "250-LIMITS MAILMAX=1\r\n", .rcpt_limit = 2}, 2, 2},
+};
+
+static void recipients_beyond_the_limit_go_in_further_mails(void **state)
+{
+    static const char *const four[] = {"a@x.test", "b@x.test", "c@x.test", "d@x.test", NULL};
+    (void)state;
+    for (size_t i = 0; i < sizeof round_rows / sizeof round_rows[0]; i++) {
+        const struct round_row *row = &round_rows[i];
+        struct world w;
+        print_message("  %s\n", row->name);
+        world_open(&w, &row->manner);
+        const struct delivery *delivery = start(&w, 0, four);
+        turn_until(&w, &w.done, 1);
+        for (size_t r = 0; r < 4; r++) {
+            assert_int_equal(delivery->recipients[r].outcome, PB_OUTCOME(DELIVERED));
+            assert_int_equal(delivery->recipients[r].code, 250);
+        }
+        assert_int_equal(w.fake.taken, row->taken);
+        assert_int_equal(w.fake.connections, row->connections);
+        assert_int_equal(w.asks, 1);
+        assert_true(strncmp(delivery->queue_id, "4F2A,4F2A", 9) == 0);
+        world_close(&w);
+    }
+}
+
+static void mails_behind_one_of_several_rounds_are_not_held_up(void **state)
+{
+    static const struct manner manner = {.rcpt_limit = 1};
+    static const char *const two[] = {"a@x.test", "b@x.test", NULL};
+    struct world w;
+    (void)state;
+    world_open(&w, &manner);
+    for (size_t i = 0; i < 4; i++) {
+        (void)start(&w, i, two);
+    }
+    turn_until(&w, &w.done, 4);
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(w.mails[i].recipients[0].outcome, PB_OUTCOME(DELIVERED));
+        assert_int_equal(w.mails[i].recipients[1].outcome, PB_OUTCOME(DELIVERED));
+    }
+    assert_int_equal(w.fake.taken, 8);
+    assert_int_equal(w.asks, 4);
+    world_close(&w);
+}
+
+/* The server's SIZE, DSN and SMTPUTF8 are used, and only when the mail wants them. */
+static void commands_say_what_the_mail_needs(void **state)
+{
+    static const struct manner manner = {.offer = "250-DSN\r\n250-SMTPUTF8\r\n250-SIZE\r\n"};
+    static const char *const to[] = {"a+b=c@x.test", "j\xc3\xb6rg@x.test", NULL};
+    struct world w;
+    (void)state;
+    world_open(&w, &manner);
+    w.mails[0].want_delivery_receipt = true;
+    w.mails[0].needs_utf8 = true;
+    (void)snprintf(w.mails[0].file_name, sizeof w.mails[0].file_name, "tpn-7=1");
+    (void)start(&w, 0, to);
+    turn_until(&w, &w.done, 1);
+    assert_true(was_seen(&w, "MAIL FROM:<boss@here.example> SIZE=27 BODY=8BITMIME SMTPUTF8 "
+                             "RET=HDRS ENVID=tpn-7+3D1\r\n"));
+    assert_true(was_seen(
+        &w, "RCPT TO:<a+b=c@x.test> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;a+2Bb+3Dc@x.test\r\n"));
+    assert_true(was_seen(&w, "RCPT TO:<j\xc3\xb6rg@x.test> NOTIFY=SUCCESS,FAILURE\r\n"));
+    (void)start(&w, 1, to_a);
+    turn_until(&w, &w.done, 2);
+    assert_true(was_seen(
+        &w, "MAIL FROM:<boss@here.example> SIZE=27\r\nRCPT TO:<a@x.test>\r\nDATA\r\n"));
+    world_close(&w);
+}
+
 static void mode_envelope_waits_for_the_answer(void **state)
 {
     static const struct manner manner = {.swallow_behind_dot = true};
@@ -721,6 +850,29 @@ static void a_server_that_chokes_on_the_rider_is_stepped_down(void **state)
         assert_int_equal(w.mails[i].recipients[0].outcome, PB_OUTCOME(DELIVERED));
     }
     assert_int_equal(w.fake.taken, 3);
+    world_close(&w);
+}
+
+/* What was learnt about a server outlives the pool: here the profile changes, and nothing is swallowed again. */
+static void a_stumble_is_remembered_for_the_server(void **state)
+{
+    static const struct manner manner = {.swallow_behind_dot = true};
+    struct world w;
+    (void)state;
+    world_open(&w, &manner);
+    w.plan.reply_timeout_ms = 50;
+    start_many(&w, 3);
+    turn_until(&w, &w.done, 3);
+    assert_int_equal(w.fake.connections, 2);
+    struct settings_plan changed = w.plan;
+    changed.idle_timeout_ms++;
+    for (size_t i = 3; i < 6; i++) {
+        (void)start_as(&w, i, to_a, &changed, 8);
+    }
+    turn_until(&w, &w.done, 6);
+    assert_all(&w, 6, PB_OUTCOME(DELIVERED));
+    assert_int_equal(w.fake.connections, 3);
+    assert_int_equal(w.fake.taken, 6);
     world_close(&w);
 }
 
@@ -1026,9 +1178,13 @@ int main(void)
         cmocka_unit_test(one_mail_has_the_outcome_of_its_server),
         cmocka_unit_test(the_reply_is_kept_with_its_recipient),
         cmocka_unit_test(the_next_envelope_rides_behind_the_dot),
+        cmocka_unit_test(recipients_beyond_the_limit_go_in_further_mails),
+        cmocka_unit_test(mails_behind_one_of_several_rounds_are_not_held_up),
+        cmocka_unit_test(commands_say_what_the_mail_needs),
         cmocka_unit_test(mode_envelope_waits_for_the_answer),
         cmocka_unit_test(a_server_that_swallows_the_rider_is_stepped_down),
         cmocka_unit_test(a_server_that_chokes_on_the_rider_is_stepped_down),
+        cmocka_unit_test(a_stumble_is_remembered_for_the_server),
         cmocka_unit_test(a_late_mail_rides_too),
         cmocka_unit_test(a_421_at_the_nth_mail_costs_no_mail),
         cmocka_unit_test(a_silent_close_after_each_mail_costs_no_mail),
