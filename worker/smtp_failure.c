@@ -126,7 +126,9 @@ void smtp_failure_of_curl(const struct smtp_failure_input *in, struct smtp_failu
     for (size_t i = 0; i < sizeof curl_rows / sizeof curl_rows[0]; i++) {
         row = curl_rows[i].code == in->curl ? &curl_rows[i] : row;
     }
-    *out = (struct smtp_failure){.phase = row->phase};
+    *out = (struct smtp_failure){.phase = row->phase,
+                                 .certificate = in->curl == CURLE_PEER_FAILED_VERIFICATION ||
+                                                in->curl == CURLE_SSL_PINNEDPUBKEYNOTMATCH};
     if (out->phase == PB_PHASE(UNSPECIFIED)) {
         out->phase = phase_of(in);
     }

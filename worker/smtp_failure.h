@@ -15,6 +15,7 @@ struct smtp_failure {
     unsigned code;
     char enhanced[DELIVER_ENHANCED_BYTES];
     char text[DELIVER_TEXT_BYTES];
+    bool certificate; /* the server's certificate or key was not accepted */
     struct outcome outcome;
 };
 

@@ -49,7 +49,8 @@ struct smtp_session {
     struct buf out;           /* its line that is being sent */
     size_t out_sent;
     struct loop_timer timer; /* the login's end, at the end of connect_timeout */
-    int64_t opened_ms;
+    int64_t opened_us;               /* monotonic */
+    struct smtp_session_story story; /* of what libcurl does not tell the time of */
     char server[DELIVER_SERVER_BYTES];
     char tls[16];
     char error[CURL_ERROR_SIZE];
@@ -59,6 +60,18 @@ struct smtp_session {
 /* CURLOPT_HEADERFUNCTION: every reply line of the server, one a call. Capabilities count
  * from the last EHLO only: what was said before STARTTLS may have been said by anybody (RFC
  * 3207 4.2). */
+static void note_time(struct smtp_session *session, unsigned code)
+{
+    int64_t now_us = clock_mono_us() - session->opened_us;
+    if (code == 220 && !session->seen.starttls) {
+        session->story.greeting_us = now_us;
+    } else if (code == 220) {
+        session->story.tls_us = now_us;
+    } else if (code == 250) {
+        session->story.ehlo_us = now_us;
+    }
+}
+
 static size_t on_reply_line(char *data, size_t size, size_t count, void *arg)
 {
     struct smtp_session *session = arg;
@@ -79,6 +92,7 @@ static size_t on_reply_line(char *data, size_t size, size_t count, void *arg)
     }
     if (reply->state == SMTP_REPLY_DONE) {
         smtp_dialogue_add(&session->seen, reply->code);
+        note_time(session, reply->code);
         if (reply->code == 220 || reply->code == 250) {
             session->offer = session->reading;
         }
@@ -103,16 +117,20 @@ static void on_ready(void *arg, int events)
     session->setup.owner->ready(session->setup.owner_arg, events);
 }
 
-static void note_tls(struct smtp_session *session)
+/* OpenSSL's side of the connection, borrowed; null without TLS. */
+static const SSL *ssl_of(const struct smtp_session *session)
 {
     const struct curl_tlssessioninfo *info = NULL;
+    bool known = curl_easy_getinfo(session->easy, CURLINFO_TLS_SSL_PTR, &info) == CURLE_OK &&
+                 info != NULL && info->backend == CURLSSLBACKEND_OPENSSL;
+    return known ? info->internals : NULL;
+}
+
+static void note_tls(struct smtp_session *session)
+{
     session->clear = session->setup.plan->tls == SETTINGS_TLS_NONE;
-    if (session->clear) {
-        return;
-    }
-    if (curl_easy_getinfo(session->easy, CURLINFO_TLS_SSL_PTR, &info) == CURLE_OK &&
-        info != NULL && info->backend == CURLSSLBACKEND_OPENSSL && info->internals != NULL) {
-        const SSL *ssl = info->internals;
+    const SSL *ssl = session->clear ? NULL : ssl_of(session);
+    if (ssl != NULL) {
         (void)snprintf(session->tls, sizeof session->tls, "%s", SSL_get_version(ssl));
     }
 }
@@ -265,7 +283,7 @@ static void begin_login(struct smtp_session *session)
                                            .secret = session->secret,
                                            .server = plan->server,
                                            .port = plan->port};
-    int64_t left_ms = session->opened_ms + plan->connect_timeout_ms - clock_mono_ms();
+    int64_t left_ms = session->opened_us / 1000 + plan->connect_timeout_ms - clock_mono_ms();
     log_debug("smtp_login", "server=%s mechanism=%s", session->server,
               settings_mechanism_name(mechanism));
     session->login = smtp_login_new(&setup, &session->out);
@@ -392,8 +410,8 @@ enum err smtp_session_open(const struct smtp_session_setup *setup, struct smtp_s
     session->fd = CURL_SOCKET_BAD;
     session->door.rules = setup->egress;
     session->door.trust = egress_trust_of(setup->plan);
+    session->opened_us = clock_mono_us();
     session->reply = mem_zero(1, sizeof *session->reply);
-    session->opened_ms = clock_mono_ms();
     buf_init(&session->out, LOGIN_OUT_BYTES);
     loop_timer_init(&session->timer, setup->loop, on_login_late, session);
     session->easy = curl_easy_init();
@@ -463,6 +481,39 @@ const char *smtp_session_server(const struct smtp_session *session)
 const char *smtp_session_tls(const struct smtp_session *session)
 {
     return session->tls;
+}
+
+void smtp_session_story(const struct smtp_session *session, struct smtp_session_story *out)
+{
+    curl_off_t name_us = 0;
+    curl_off_t tcp_us = 0;
+    curl_off_t tls_us = 0;
+    const char *address = NULL;
+    *out = session->story;
+    if (session->easy == NULL ||
+        curl_easy_getinfo(session->easy, CURLINFO_NAMELOOKUP_TIME_T, &name_us) != CURLE_OK ||
+        curl_easy_getinfo(session->easy, CURLINFO_CONNECT_TIME_T, &tcp_us) != CURLE_OK ||
+        curl_easy_getinfo(session->easy, CURLINFO_APPCONNECT_TIME_T, &tls_us) != CURLE_OK ||
+        curl_easy_getinfo(session->easy, CURLINFO_PRIMARY_IP, &address) != CURLE_OK) {
+        return;
+    }
+    out->name_us = name_us;
+    out->tcp_us = tcp_us;
+    if (session->setup.plan->tls == SETTINGS_TLS_IMPLICIT) {
+        out->tls_us = tls_us;
+    }
+    (void)snprintf(out->address, sizeof out->address, "%s", address != NULL ? address : "");
+}
+
+bool smtp_session_certificate(const struct smtp_session *session, struct certificate *out)
+{
+    const SSL *ssl = session->clear ? NULL : ssl_of(session);
+    X509 *x509 = ssl != NULL ? SSL_get1_peer_certificate(ssl) : NULL;
+    if (x509 != NULL) {
+        certificate_read(x509, out);
+        X509_free(x509);
+    }
+    return x509 != NULL;
 }
 
 static enum err of_errno(int number)

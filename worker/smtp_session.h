@@ -10,6 +10,7 @@
 #ifndef TPN_SMTP_SESSION_H
 #define TPN_SMTP_SESSION_H
 
+#include "certificate.h"
 #include "deliver.h"
 #include "egress.h"
 #include "smtp_failure.h"
@@ -52,6 +53,22 @@ const struct smtp_offer *smtp_session_offer(const struct smtp_session *session);
 /* "host:port"; "TLSv1.3" or "". Borrowed from the session. */
 const char *smtp_session_server(const struct smtp_session *session);
 const char *smtp_session_tls(const struct smtp_session *session);
+
+/* How a connection came about, for people who test settings. Times in µs since smtp_session_open, 0 = not reached. */
+struct smtp_session_story {
+    int64_t name_us; /* the name was looked up */
+    int64_t tcp_us;
+    int64_t greeting_us; /* 220 */
+    int64_t tls_us;   /* implicit TLS: the handshake was over. STARTTLS: 220 to the command */
+    int64_t ehlo_us;  /* 250 to the last EHLO */
+    char address[64]; /* that was connected to, "" = none */
+};
+
+/* Valid from inside connected and failed, too. */
+void smtp_session_story(const struct smtp_session *session, struct smtp_session_story *out);
+
+/* The server's certificate, whether it was checked or not. False without TLS. Only once OPEN. */
+bool smtp_session_certificate(const struct smtp_session *session, struct certificate *out);
 
 /* Hand bytes over. Returns ERR_OK with *sent > 0; ERR_AGAIN: wait for LOOP_WRITE and come
  * back with the same bytes (OpenSSL insists, SSL_write(3)); ERR_IO. At most one TLS record a

@@ -132,8 +132,9 @@ static bool send_ready(struct worker *worker)
 {
     PB(Ready) ready = PB_INIT(READY);
     size_t roots = worker->conf->pickup_roots.count;
-    char **capabilities = mem_zero(roots + 1, sizeof *capabilities);
+    char **capabilities = mem_zero(roots + 2, sizeof *capabilities);
     capabilities[ready.n_capabilities++] = mem_text("smtp");
+    capabilities[ready.n_capabilities++] = mem_text("probe");
     for (size_t i = 0; i < roots; i++) {
         capabilities[ready.n_capabilities++] =
             mem_format("pickup:%s", worker->conf->pickup_roots.items[i]);
@@ -289,6 +290,23 @@ static void on_profile(struct worker *worker, struct wire_in *in)
     log_info("profile", "name=%s version=%llx", wire->name, (unsigned long long)wire->version);
 }
 
+static void on_probe(struct worker *worker, struct wire_in *in)
+{
+    PB(Probe) *asked = (PB(Probe) *)in->body;
+    const struct job_profile *profile = map_get_u64(worker->profiles, asked->profile_version);
+    in->body = NULL; /* taken out of the message */
+    probes_start(worker->probes, asked, profile != NULL ? profile->wire->settings : NULL);
+}
+
+/* Not repeated: who asked asks again when it was lost. */
+static void probed(void *arg, const PB(ProbeReport) *report)
+{
+    struct worker *worker = arg;
+    enum err err = bus_send(worker->bus, NULL, WIRE_PROBED, &report->base, NULL);
+    log_info("probe", "profile=%s server=%s passed=%d sent=%s", report->profile, report->server,
+             report->passed, err_name(err));
+}
+
 static void on_beat(struct worker *worker, struct wire_in *in)
 {
     (void)worker;
@@ -314,7 +332,7 @@ typedef void broker_fn(struct worker *worker, struct wire_in *in);
 static broker_fn *const broker_verbs[WIRE_VERB_COUNT] = {
     [WIRE_JOB] = on_job,         [WIRE_PERMIT] = on_permit, [WIRE_RESULT_OK] = on_result_ok,
     [WIRE_PROFILE] = on_profile, [WIRE_BEAT] = on_beat,     [WIRE_DRAIN] = on_drain,
-    [WIRE_ERROR] = on_error,
+    [WIRE_ERROR] = on_error,     [WIRE_PROBE] = on_probe,
 };
 
 static void on_message(void *arg, struct bus *bus, enum err err, struct wire_in *in)
@@ -456,7 +474,13 @@ static enum err open_backends(struct worker *worker, struct err_text *why)
             return err;
         }
     }
-    return ERR_OK;
+    const struct probe_context probes = {.loop = worker->loop,
+                                         .helo_name = context.helo_name,
+                                         .pickup_roots = context.pickup_roots,
+                                         .egress = worker->egress,
+                                         .done = probed,
+                                         .arg = worker};
+    return probes_new(&probes, &worker->probes, why);
 }
 
 enum err worker_start(struct worker *worker, const struct worker_conf *conf, struct loop *loop,
@@ -518,6 +542,7 @@ void worker_stop(struct worker *worker)
     loop_before_wait(worker->loop, NULL, NULL);
     loop_timer_disarm(&worker->tick);
     loop_timer_disarm(&worker->drain);
+    probes_free(&worker->probes);
     for (int i = 0; i < SETTINGS_ROUTE_COUNT; i++) {
         if (worker->backends[i] != NULL) {
             deliver_backend_of((enum settings_route)i)->close(&worker->backends[i]);

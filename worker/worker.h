@@ -10,6 +10,7 @@
 #include "job.h"
 #include "loop.h"
 #include "map.h"
+#include "probe.h"
 #include "report.h"
 #include "worker_conf.h"
 
@@ -31,10 +32,11 @@ struct worker {
     struct diary *diary; /* null when it cannot be kept */
     struct reports reports;
     struct ask_list *asks;
-    uint32_t credit_due; /* jobs that are over, not told yet */
-    bool ready;          /* READY was sent on this connection */
-    int64_t ready_ms;    /* when, monotonic */
-    int64_t heard_ms;    /* from the broker, monotonic */
+    struct probes *probes; /* tests of settings under way */
+    uint32_t credit_due;   /* jobs that are over, not told yet */
+    bool ready;            /* READY was sent on this connection */
+    int64_t ready_ms;      /* when, monotonic */
+    int64_t heard_ms;      /* from the broker, monotonic */
     int64_t extended_ms;
     struct loop_timer tick;
     struct loop_timer drain;

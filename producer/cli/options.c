@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_OPTIONS = 40, VALUE_BASE = 256 };
+enum { MAX_OPTIONS = 40, VALUE_BASE = 256, TIMEOUT_DEFAULT_S = 30 };
 
 static const struct option_row common_rows[] = {
     {OPTION_TEXT, "submit", 0, offsetof(struct common_options, submit), "ENDPOINT",
@@ -23,7 +23,7 @@ static const struct option_row common_rows[] = {
     {OPTION_TEXT, "admin", 0, offsetof(struct common_options, admin), "ENDPOINT",
      "for operators (TPN_ADMIN; tcp://127.0.0.1:5554)"},
     {OPTION_NUMBER, "timeout", 0, offsetof(struct common_options, timeout_s), "SECONDS",
-     "how long to wait for an answer (30)"},
+     "how long to wait for an answer (30; profile test: 120)"},
     {OPTION_FLAG, "json", 0, offsetof(struct common_options, json), NULL, "print JSON"},
     {OPTION_FLAG, "help", 'h', offsetof(struct common_options, help), NULL, "print this"},
     {OPTION_END, NULL, 0, 0, NULL, NULL},
@@ -168,7 +168,7 @@ enum options_result options_read(const struct command *command, int argc, char *
     common->submit = from_environment("TPN_SUBMIT", "tcp://127.0.0.1:5551");
     common->status = from_environment("TPN_STATUS", "tcp://127.0.0.1:5553");
     common->admin = from_environment("TPN_ADMIN", "tcp://127.0.0.1:5554");
-    common->timeout_s = 30;
+    common->timeout_s = common->timeout_s > 0 ? common->timeout_s : TIMEOUT_DEFAULT_S;
     add_rows(&set, command->rows);
     add_rows(&set, common_rows);
     *exit = EXIT_USAGE;

@@ -14,7 +14,7 @@ import types
 import zmq
 
 SOURCE_DIR = pathlib.Path(__file__).resolve().parents[2]
-PROTO_NAMES = ("settings", "status", "notification", "work", "admin")
+PROTO_NAMES = ("settings", "status", "notification", "probe", "work", "admin")
 
 SLOW = float(os.environ.get("TPN_SLOW", "1"))  # factor on every time limit: sanitizers, busy machines
 

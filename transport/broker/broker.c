@@ -88,6 +88,11 @@ static void on_bye(struct broker *broker, struct worker *worker, struct wire_in 
     lease_lost_worker(broker, worker, bye->reason[0] != '\0' ? bye->reason : "said BYE");
 }
 
+static void on_probed(struct broker *broker, struct worker *worker, struct wire_in *in)
+{
+    probe_desk_answer(broker, worker, (PB(ProbeReport) *)in->body);
+}
+
 static void on_beat(struct broker *broker, struct worker *worker, struct wire_in *in)
 {
     (void)broker;
@@ -100,6 +105,7 @@ typedef void worker_fn(struct broker *broker, struct worker *worker, struct wire
 static worker_fn *const worker_verbs[WIRE_VERB_COUNT] = {
     [WIRE_CREDIT] = on_credit, [WIRE_PERMIT_ASK] = on_ask, [WIRE_RESULT] = on_result,
     [WIRE_EXTEND] = on_extend, [WIRE_BYE] = on_bye,        [WIRE_BEAT] = on_beat,
+    [WIRE_PROBED] = on_probed,
 };
 
 static void work_message(void *arg, struct bus *bus, enum err err, struct wire_in *in)
@@ -149,6 +155,7 @@ static void tick(void *arg)
     struct broker *broker = arg;
     beat(broker);
     lease_tick(broker);
+    probe_desk_tick(broker);
     loop_timer_arm(&broker->tick, broker->conf->beat_ms);
 }
 

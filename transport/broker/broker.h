@@ -12,6 +12,7 @@
 #include "lease.h"
 #include "ledger.h"
 #include "loop.h"
+#include "probe_desk.h"
 #include "profile.h"
 #include "retention.h"
 #include "roster.h"
@@ -34,6 +35,7 @@ struct broker {
     struct schedule schedule;
     struct request_index in_memory; /* every request of schedule and leases that has a pk */
     struct retention retention;
+    struct probe_desk probe_desk;
     struct loop_timer tick;
     int64_t started_at_ms;
     int64_t last_wall_ms;

@@ -13,6 +13,7 @@
 #include "log.h"
 #include "mem.h"
 #include "message_rule.h"
+#include "probe_desk.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,11 +84,8 @@ static bool refuse(struct wire_fault *fault, const char *path, const char *rule)
     return false;
 }
 
-static bool good_settings(const PB(MailingSettings) *settings, struct wire_fault *fault)
+bool gate_check_secrets(const PB(MailingSettings) *settings, struct wire_fault *fault)
 {
-    struct settings_plan plan;
-    const char *field = "";
-    struct err_text why;
     if (settings->password[0] != '\0') {
         return refuse(fault, "settings.password",
                       "no secret travels in a request: name a profile");
@@ -99,6 +97,17 @@ static bool good_settings(const PB(MailingSettings) *settings, struct wire_fault
     if (settings->dkim_key[0] != '\0' || settings->dkim_second_key[0] != '\0') {
         return refuse(fault, "settings.dkim_key",
                       "no secret travels in a request: name a profile");
+    }
+    return true;
+}
+
+static bool good_settings(const PB(MailingSettings) *settings, struct wire_fault *fault)
+{
+    struct settings_plan plan;
+    const char *field = "";
+    struct err_text why;
+    if (!gate_check_secrets(settings, fault)) {
+        return false;
     }
     if (settings_plan(settings, &plan, &field, &why) != ERR_OK) {
         (void)snprintf(fault->field, sizeof fault->field, "settings.%s", field);
@@ -318,6 +327,9 @@ void gate_message(void *arg, struct bus *bus, enum err err, struct wire_in *in)
         break;
     case WIRE_QUERY:
         inquiry_query(broker, bus, in);
+        break;
+    case WIRE_PROBE:
+        probe_desk_ask(broker, bus, in);
         break;
     default:
         (void)snprintf(in->fault.rule, sizeof in->fault.rule,

@@ -6,9 +6,15 @@
 #define TPN_GATE_H
 
 #include "bus.h"
+#include "pb.h"
+
+#include <stdbool.h>
 
 /* bus_message_fn of the submit socket; arg is the broker. */
 void gate_message(void *arg, struct bus *bus, enum err err, struct wire_in *in);
+
+/* Settings that come with a message bring no secret and name no file of a worker. False with the field and the rule. */
+bool gate_check_secrets(const PB(MailingSettings) *settings, struct wire_fault *fault);
 
 /* ERROR to a peer whose message could not be used; for every socket. */
 void gate_send_error(struct bus *bus, const struct wire_in *in);

@@ -9,6 +9,7 @@
 #include "gate.h"
 #include "mem.h"
 #include "operate.h"
+#include "probe_desk.h"
 #include "version.h"
 
 #include <stdio.h>
@@ -406,6 +407,9 @@ void inquiry_admin(void *arg, struct bus *bus, enum err err, struct wire_in *in)
         break;
     case WIRE_STATS:
         stats(broker, in);
+        break;
+    case WIRE_PROBE:
+        probe_desk_ask(broker, bus, in);
         break;
     default:
         (void)snprintf(in->fault.rule, sizeof in->fault.rule,

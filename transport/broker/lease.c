@@ -158,9 +158,8 @@ static size_t job_recipients(const struct request *request, uint32_t **indices, 
     return count;
 }
 
-/* The worker needs the profile's settings before the first job that names them. */
-static enum err give_profile(struct broker *broker, const struct profile *profile,
-                             struct worker *worker)
+enum err lease_give_profile(struct broker *broker, const struct profile *profile,
+                            struct worker *worker)
 {
     if (map_get_u64(worker->profiles, profile->wire.version) != NULL) {
         return ERR_OK;
@@ -178,7 +177,7 @@ static enum err send_job(struct broker *broker, struct request *request, struct 
     PB(Job) job = PB_INIT(JOB);
     const struct profile *profile = profiles_find(broker->profiles, request->lane->key.profile);
     if (profile != NULL) {
-        enum err err = give_profile(broker, profile, worker);
+        enum err err = lease_give_profile(broker, profile, worker);
         if (err != ERR_OK) {
             return err;
         }

@@ -13,6 +13,7 @@
 
 #include "map.h"
 #include "pb.h"
+#include "profile.h"
 #include "request.h"
 #include "roster.h"
 
@@ -37,6 +38,11 @@ enum lease_place {
 void lease_init(struct broker *broker);
 /* Forget every lease; the disk keeps what matters. */
 void lease_fini(struct broker *broker);
+
+/* The worker needs the profile's settings before the first message that names its version. ERR_OK: it has them, or they are on
+ * their way. */
+enum err lease_give_profile(struct broker *broker, const struct profile *profile,
+                            struct worker *worker) NODISCARD;
 
 /* Where can this request go now? With LEASE_TO_WORKER *worker is set. */
 enum lease_place lease_place(struct broker *broker, const struct request *request,

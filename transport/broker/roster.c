@@ -157,6 +157,24 @@ struct worker *roster_pick(const struct roster *roster, const struct roster_wish
     return capable ? best : any;
 }
 
+struct worker *roster_prober(const struct roster *roster, enum settings_route route,
+                             const char *folder)
+{
+    struct worker *any = NULL;
+    struct worker *worker = NULL;
+    TAILQ_FOREACH(worker, &roster->workers, link)
+    {
+        if (worker->leaving || worker->gone || !has(worker, "probe")) {
+            continue;
+        }
+        if (roster_can(worker, route, folder)) {
+            return worker;
+        }
+        any = worker;
+    }
+    return any;
+}
+
 void part_list_add(struct part_list *list, uint64_t lease, uint32_t part)
 {
     if (list->count == list->room) {

@@ -86,6 +86,11 @@ struct worker *roster_pick(const struct roster *roster, const struct roster_wish
 /* Can this worker serve the route? */
 bool roster_can(const struct worker *worker, enum settings_route route, const char *folder);
 
+/* A worker that makes tests of settings (capability probe): one that can serve the route, else any. Credit does not matter.
+ * Null when there is none. */
+struct worker *roster_prober(const struct roster *roster, enum settings_route route,
+                             const char *folder);
+
 /* Add a lease and a part to a list. */
 void part_list_add(struct part_list *list, uint64_t lease, uint32_t part);
 

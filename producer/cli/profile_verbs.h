@@ -1,0 +1,8 @@
+/* The verbs of tpn profile: one file and one row (profile_command.c) each. */
+#ifndef TPN_PROFILE_VERBS_H
+#define TPN_PROFILE_VERBS_H
+
+/* Each takes its own name as argv[0] and returns an exit code (options.h). */
+int profile_test(int argc, char *argv[]);
+
+#endif
