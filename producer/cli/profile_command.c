@@ -18,6 +18,7 @@ struct profile_row {
 
 /* Keep sorted by name. */
 static const struct profile_row verbs[] = {
+    {"import-cdo", profile_import_cdo, "make a profile of CDO configuration fields"},
     {"test", profile_test, "walk the way to its server, send no mail, say what to change"},
 };
 

@@ -3,6 +3,7 @@
 #define TPN_PROFILE_VERBS_H
 
 /* Each takes its own name as argv[0] and returns an exit code (options.h). */
+int profile_import_cdo(int argc, char *argv[]);
 int profile_test(int argc, char *argv[]);
 
 #endif
