@@ -9,6 +9,7 @@
 
 #include "clock.h"
 #include "mem.h"
+#include "settings_login.h"
 #include "smtp_session.h"
 
 #include <stdio.h>
@@ -149,10 +150,19 @@ static void describe_ehlo(const struct walk *walk, struct probe_step *step)
     (void)snprintf(step->detail, sizeof step->detail, "offers%s%s%s",
                    offer->pipelining ? " PIPELINING" : "", offer->smtputf8 ? " SMTPUTF8" : "",
                    offer->dsn ? " DSN" : "");
+    size_t used = strlen(step->detail);
     if (offer->size) {
-        size_t used = strlen(step->detail);
         (void)snprintf(step->detail + used, sizeof step->detail - used, " SIZE %llu",
                        (unsigned long long)offer->size_bytes);
+    }
+    const char *lead = " AUTH";
+    for (int i = 0; i < SETTINGS_MECHANISM_COUNT; i++) {
+        if ((offer->mechanisms & (1U << i)) != 0) {
+            used = strlen(step->detail);
+            (void)snprintf(step->detail + used, sizeof step->detail - used, "%s %s", lead,
+                           settings_mechanism_name((enum settings_mechanism)i));
+            lead = "";
+        }
     }
 }
 

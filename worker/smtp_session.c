@@ -48,7 +48,7 @@ struct smtp_session {
     struct smtp_login *login; /* while it goes on; null for libcurl's */
     struct buf out;           /* its line that is being sent */
     size_t out_sent;
-    struct loop_timer timer; /* the login's end, at the end of connect_timeout */
+    struct loop_timer timer;         /* the login's end, at the end of connect_timeout */
     int64_t opened_us;               /* monotonic */
     struct smtp_session_story story; /* of what libcurl does not tell the time of */
     char server[DELIVER_SERVER_BYTES];
