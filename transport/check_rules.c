@@ -540,6 +540,18 @@ static const struct check_rule paused_rules[] = {
 };
 static const struct check_set paused = SET(paused);
 
+static const struct check_rule profile_ask_rules[] = {
+    {.field = "name", .form = CHECK_ID, .max = NAME_MAX_BYTES},
+    {.field = "check", .form = CHECK_NUMBER},
+};
+static const struct check_set profile_ask = SET(profile_ask);
+
+static const struct check_rule profile_list_rules[] = {
+    {.field = "profiles", .form = CHECK_MESSAGE, .max_entries = 10000, .set = &profile},
+    {.field = "errors", .form = CHECK_LINE, .max_entries = 1000, .max = 4096},
+};
+static const struct check_set profile_list = SET(profile_list);
+
 static const struct check_rule stats_rules[] = {
     {.field = "states", .form = CHECK_MESSAGE, .max_entries = 32, .set = &state_count},
     {.field = "workers", .form = CHECK_MESSAGE, .max_entries = WORK_MAX, .set = &worker_info},
@@ -571,6 +583,7 @@ static const struct check_set *const sets[] = {
     &queue_show,
     &queue_act,
     &stats_ask,
+    &profile_ask,
     &pause,
     &receipt,
     &query_reply,
@@ -586,6 +599,7 @@ static const struct check_set *const sets[] = {
     &queue_page,
     &queue_acted,
     &stats,
+    &profile_list,
     &paused,
     &message,
     &mailbox,

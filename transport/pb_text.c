@@ -175,6 +175,37 @@ void pb_json(struct json *j, const char *key, const ProtobufCMessage *message)
 
 // NOLINTEND(misc-no-recursion)
 
+/* ---- fields ---- */
+
+static bool is_set(const ProtobufCFieldDescriptor *field, const void *value)
+{
+    static const uint8_t zeros[sizeof(uint64_t)] = {0};
+    if (field->type == PROTOBUF_C_TYPE_STRING) {
+        const char *text = *(const char *const *)value;
+        return text != NULL && text[0] != '\0';
+    }
+    return memcmp(value, zeros, type_size(field->type)) != 0;
+}
+
+void pb_text_fields(struct buf *out, const ProtobufCMessage *message, const char *indent)
+{
+    const ProtobufCMessageDescriptor *type = message->descriptor;
+    for (unsigned i = 0; i < type->n_fields; i++) {
+        const ProtobufCFieldDescriptor *field = &type->fields[i];
+        const void *value = (const char *)message + field->offset;
+        if (field->label == PROTOBUF_C_LABEL_REPEATED ||
+            field->type == PROTOBUF_C_TYPE_MESSAGE || field->type == PROTOBUF_C_TYPE_BYTES ||
+            !is_set(field, value)) {
+            continue;
+        }
+        struct json j;
+        json_init(&j, out);
+        buf_add_format(out, "%s%s: ", indent, field->name);
+        json_value(&j, NULL, field, value);
+        buf_add_char(out, '\n');
+    }
+}
+
 /* ---- text ---- */
 
 /* A value with any of these is quoted: what ends a value, and what moves a cursor. */

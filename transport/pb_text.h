@@ -31,6 +31,10 @@ bool pb_state_final(int state);
  * are left out. key as in json.h. */
 void pb_json(struct json *j, const char *key, const ProtobufCMessage *message);
 
+/* The fields that are set, one a line as "name: value"; messages within are left out. Texts with blanks, quotes or control
+ * bytes are quoted. indent goes before each line. */
+void pb_text_fields(struct buf *out, const ProtobufCMessage *message, const char *indent);
+
 /* One recipient as "<address> OUTCOME (CLASS) PHASE code enhanced "text"", without a line end. */
 void pb_text_recipient(struct buf *out, const PB(RecipientResult) *recipient);
 

@@ -50,6 +50,8 @@ enum wire_verb {
     WIRE_QUEUE_LS,
     WIRE_QUEUE_PAGE,
     WIRE_QUEUE_SHOW,
+    WIRE_PROFILES,
+    WIRE_PROFILES_OK,
     WIRE_STATS,
     WIRE_STATS_OK,
     WIRE_PAUSE,

@@ -19,7 +19,7 @@ struct command_row {
 static const struct command_row commands[] = {
     {"alert", command_alert, "tell custodians which items are due, from a table"},
     {"explain", command_explain, "tell the whole story of one request"},
-    {"profile", command_profile, "test, import-cdo: the mailing profiles"},
+    {"profile", command_profile, "ls, show, check, test, import-cdo: the mailing profiles"},
     {"queue", command_queue,
      "ls, show, cancel, retry, resolve: what is in the broker (for operators)"},
     {"send", command_send, "send one notification"},

@@ -10,6 +10,7 @@
 #include "mem.h"
 #include "operate.h"
 #include "probe_desk.h"
+#include "profile_list.h"
 #include "version.h"
 
 #include <stdio.h>
@@ -404,6 +405,9 @@ void inquiry_admin(void *arg, struct bus *bus, enum err err, struct wire_in *in)
         break;
     case WIRE_QUEUE_ACT:
         operate_act(broker, bus, in);
+        break;
+    case WIRE_PROFILES:
+        profile_list_answer(broker, bus, in);
         break;
     case WIRE_STATS:
         stats(broker, in);

@@ -1,0 +1,196 @@
+/* tpn profile ls, show, check: what the broker's profiles say. For operators. */
+#include "profile_verbs.h"
+
+#include "ask.h"
+#include "filter.h"
+#include "options.h"
+#include "pb_text.h"
+#include "show.h"
+
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { SHOW_MAX_BYTES = 1024 * 1024 };
+
+static const struct option_row rows[] = {{OPTION_END, NULL, 0, 0, NULL, NULL}};
+
+static const struct command ls_command = {
+    .name = "profile ls",
+    .arguments = "",
+    .summary = "List the profiles that are in force: name, where they send to, version",
+    .more = "With --json each profile is one line.\n",
+    .rows = rows,
+};
+
+static const struct command show_command = {
+    .name = "profile show",
+    .arguments = "NAME",
+    .summary =
+        "Show the settings of a profile, but for defaults. Secrets are references, or sealed",
+    .rows = rows,
+};
+
+static const struct command check_command = {
+    .name = "profile check",
+    .arguments = "",
+    .summary =
+        "Let the broker read its profiles file, without putting it in force, and tell what is "
+        "wrong with it",
+    .more = "Exit code 1 when the file would be refused.\n",
+    .rows = rows,
+};
+
+static int fail(const struct command *command, enum err err, const struct err_text *why)
+{
+    (void)fprintf(stderr, "tpn %s: %s\n", command->name, why->text);
+    return err == ERR_AGAIN ? EXIT_UNREACHABLE : EXIT_USAGE;
+}
+
+static enum err ask_profiles(const struct common_options *common, const char *name, bool check,
+                             ProtobufCMessage **answer, struct err_text *why)
+{
+    struct ask ask = {0};
+    PB(ProfileAsk) body = PB_INIT(PROFILE_ASK);
+    body.name = filter_text(name);
+    body.check = check;
+    enum err err = ask_open(&ask, common->admin, common->timeout_s, why);
+    if (err == ERR_OK) {
+        err = ask_for(&ask, WIRE_PROFILES, &body.base, WIRE_PROFILES_OK, answer, why);
+    }
+    ask_close(&ask);
+    return err;
+}
+
+/* ---- how they are shown ---- */
+
+static void print_line(const PB(Profile) *profile)
+{
+    const PB(MailingSettings) *settings = profile->settings;
+    printf("%-24s %-14s %s", profile->name,
+           settings->use_pickup_folder ? "pickup folder" : "smtp", settings->smtp_server);
+    if (settings->smtp_port != 0) {
+        printf(":%" PRIu32, settings->smtp_port);
+    }
+    printf("  version %" PRIx64 "\n", profile->version);
+}
+
+static void print_settings(const PB(Profile) *profile)
+{
+    struct buf out;
+    buf_init(&out, SHOW_MAX_BYTES);
+    buf_add_format(&out, "profile %s, version %" PRIx64 "\n", profile->name, profile->version);
+    pb_text_fields(&out, &profile->settings->base, "  ");
+    (void)fputs(buf_text(&out), stdout);
+    buf_fini(&out);
+}
+
+/* ---- verbs ---- */
+
+static int list(const struct common_options *common)
+{
+    struct err_text why = {0};
+    ProtobufCMessage *answer = NULL;
+    enum err err = ask_profiles(common, NULL, false, &answer, &why);
+    if (err != ERR_OK) {
+        return fail(&ls_command, err, &why);
+    }
+    const PB(ProfileList) *found = (const PB(ProfileList) *)answer;
+    for (size_t i = 0; i < found->n_profiles; i++) {
+        if (common->json) {
+            show_json(&found->profiles[i]->base);
+        } else {
+            print_line(found->profiles[i]);
+        }
+    }
+    protobuf_c_message_free_unpacked(answer, NULL);
+    return EXIT_FINE;
+}
+
+static int show(const struct common_options *common, const char *name)
+{
+    struct err_text why = {0};
+    ProtobufCMessage *answer = NULL;
+    enum err err = ask_profiles(common, name, false, &answer, &why);
+    if (err != ERR_OK) {
+        return fail(&show_command, err, &why);
+    }
+    const PB(ProfileList) *found = (const PB(ProfileList) *)answer;
+    bool there = found->n_profiles == 1;
+    if (!there) {
+        (void)fprintf(stderr, "tpn profile show: no profile %s\n", name);
+    } else if (common->json) {
+        show_json(&found->profiles[0]->base);
+    } else {
+        print_settings(found->profiles[0]);
+    }
+    protobuf_c_message_free_unpacked(answer, NULL);
+    return there ? EXIT_FINE : EXIT_UNREACHABLE;
+}
+
+static int check(const struct common_options *common)
+{
+    struct err_text why = {0};
+    ProtobufCMessage *answer = NULL;
+    enum err err = ask_profiles(common, NULL, true, &answer, &why);
+    if (err != ERR_OK) {
+        return fail(&check_command, err, &why);
+    }
+    const PB(ProfileList) *found = (const PB(ProfileList) *)answer;
+    int code = found->n_errors > 0 ? EXIT_SOME_FAILED : EXIT_FINE;
+    if (common->json) {
+        show_json(answer);
+    } else if (found->n_errors > 0) {
+        for (size_t i = 0; i < found->n_errors; i++) {
+            printf("%s\n", found->errors[i]);
+        }
+    } else {
+        printf("%zu profiles, nothing wrong\n", found->n_profiles);
+    }
+    protobuf_c_message_free_unpacked(answer, NULL);
+    return code;
+}
+
+/* Read the options, and as many arguments as are wanted. True when the verb may run. */
+static bool read_words(const struct command *command, int argc, char *argv[], int wanted,
+                       struct common_options *common, int *first, int *code)
+{
+    if (options_read(command, argc, argv, common, first, code) == OPTIONS_STOP) {
+        return false;
+    }
+    if (argc - *first != wanted) {
+        *code = options_fail(command, "%s",
+                             wanted == 1 ? "one NAME is needed" : "takes no arguments");
+        return false;
+    }
+    return true;
+}
+
+int profile_ls(int argc, char *argv[])
+{
+    struct common_options common = {0};
+    int first = 0;
+    int code = EXIT_USAGE;
+    return read_words(&ls_command, argc, argv, 0, &common, &first, &code) ? list(&common)
+                                                                          : code;
+}
+
+int profile_show(int argc, char *argv[])
+{
+    struct common_options common = {0};
+    int first = 0;
+    int code = EXIT_USAGE;
+    return read_words(&show_command, argc, argv, 1, &common, &first, &code)
+               ? show(&common, argv[first])
+               : code;
+}
+
+int profile_check(int argc, char *argv[])
+{
+    struct common_options common = {0};
+    int first = 0;
+    int code = EXIT_USAGE;
+    return read_words(&check_command, argc, argv, 0, &common, &first, &code) ? check(&common)
+                                                                             : code;
+}
