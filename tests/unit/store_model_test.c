@@ -37,6 +37,7 @@ static void random_accept(struct dice *dice, struct store_op *op)
     row->changed_at_ms = row->accepted_at_ms;
     row->recipients = (uint32_t)dice_roll(dice, 9);
     op->accept.digest[3] = (uint8_t)dice_roll(dice, 2);
+    op->accept.known_only = dice_roll(dice, 10) == 0;
     op->accept.body = (const uint8_t *)"0123456789";
     op->accept.body_len = (size_t)dice_roll(dice, 11);
 }

@@ -23,6 +23,17 @@ static void accept_then_duplicate_then_conflict(void **state)
     assert_int_equal(again.event_number, 0);
     store_op_fini(&again);
 
+    struct store_op known = op_accept("a");
+    known.accept.known_only = true;
+    assert_int_equal(fixture_run(fix, &known), STORE_DUPLICATE);
+    assert_int_equal(known.accept.row.state, STATE_LEASED);
+    store_op_fini(&known);
+    struct store_op unknown = op_accept("b");
+    unknown.accept.known_only = true;
+    assert_int_equal(fixture_run(fix, &unknown), STORE_NOT_FOUND);
+    assert_int_equal(unknown.event_number, 0);
+    assert_int_equal(state_of(fix, "b"), STATE_NONE);
+
     struct store_op other = op_accept("a");
     other.accept.digest[31] = 9;
     assert_int_equal(fixture_run(fix, &other), STORE_CONFLICT);

@@ -118,8 +118,7 @@ static bool good_settings(const PB(MailingSettings) *settings, struct wire_fault
     return true;
 }
 
-static bool good_request(const struct broker *broker, const PB(NotificationRequest) *request,
-                         int64_t now_ms, struct wire_fault *fault)
+static bool good_request(const PB(NotificationRequest) *request, struct wire_fault *fault)
 {
     if (request->message == NULL) {
         return refuse(fault, "message", "required");
@@ -127,20 +126,27 @@ static bool good_request(const struct broker *broker, const PB(NotificationReque
     if ((request->profile[0] == '\0') == (request->settings == NULL)) {
         return refuse(fault, "profile", "either a profile or settings, not both");
     }
-    if (request->profile[0] != '\0' &&
-        profiles_find(broker->profiles, request->profile) == NULL) {
-        return refuse(fault, "profile", "no such profile");
-    }
     if (request->settings != NULL && !good_settings(request->settings, fault)) {
         return false;
-    }
-    if (request->expire_at_ms != 0 && request->expire_at_ms <= now_ms) {
-        return refuse(fault, "expire_at_ms", "lies in the past");
     }
     if (request->expire_at_ms != 0 && request->not_before_ms >= request->expire_at_ms) {
         return refuse(fault, "not_before_ms", "must be before expire_at_ms");
     }
     return message_rule_check(request->message, fault) == ERR_OK;
+}
+
+/* What a good request may come to break while its producer waits for a receipt and sends it again. */
+static bool fits_now(const struct broker *broker, const PB(NotificationRequest) *request,
+                     int64_t now_ms, struct wire_fault *fault)
+{
+    if (request->profile[0] != '\0' &&
+        profiles_find(broker->profiles, request->profile) == NULL) {
+        return refuse(fault, "profile", "no such profile");
+    }
+    if (request->expire_at_ms != 0 && request->expire_at_ms <= now_ms) {
+        return refuse(fault, "expire_at_ms", "lies in the past");
+    }
+    return true;
 }
 
 /* ---- accepting ---- */
@@ -149,6 +155,7 @@ struct submission {
     struct broker *broker;
     struct wire_peer peer;
     struct request *request;
+    struct wire_fault fault; /* why it is not accepted, should it not be known already */
 };
 
 static void answer(struct submission *submission, const struct ledger_op *op)
@@ -165,6 +172,9 @@ static void answer(struct submission *submission, const struct ledger_op *op)
     case STORE_DUPLICATE:
         receipt.status = PB_RECEIPT(DUPLICATE);
         break;
+    case STORE_NOT_FOUND:
+        reject(submission->broker, &submission->peer, receipt.id, &submission->fault);
+        return;
     case STORE_CONFLICT: {
         struct wire_fault fault = {"id", "is already used for a request with other content"};
         reject(submission->broker, &submission->peer, receipt.id, &fault);
@@ -217,13 +227,15 @@ static uint8_t *pending_list(const PB(Message) *message, size_t count, size_t *l
     return packed;
 }
 
-static struct request *new_request(struct broker *broker, const PB(NotificationRequest) *parsed,
-                                   struct wire_in *in, int64_t now_ms)
+/* profile: of its lane; "" for one that is only looked up, since a lane stays. */
+static struct request *new_request(struct broker *broker, struct wire_in *in,
+                                   const char *profile, int64_t now_ms)
 {
+    const PB(NotificationRequest) *parsed = (const PB(NotificationRequest) *)in->body;
     const PB(Message) *message = parsed->message;
     struct store_lane key = {.priority = parsed->priority != 0 ? (int)parsed->priority
                                                                : (int)PB_PRIORITY(NORMAL)};
-    (void)snprintf(key.profile, sizeof key.profile, "%s", parsed->profile);
+    (void)snprintf(key.profile, sizeof key.profile, "%s", profile);
     (void)snprintf(key.producer, sizeof key.producer, "%s", broker->conf->plain_producer);
     struct request *request = mem_zero(1, sizeof *request);
     request->lane = schedule_lane(&broker->schedule, &key);
@@ -254,13 +266,14 @@ static void fill_row(struct store_row *row, const struct request *request)
     row->recipients = request->recipients;
 }
 
-static void accept(struct broker *broker, const PB(NotificationRequest) *parsed,
-                   struct wire_in *in, int64_t now_ms)
+static void accept(struct broker *broker, struct wire_in *in, int64_t now_ms)
 {
+    const PB(NotificationRequest) *parsed = (const PB(NotificationRequest) *)in->body;
     struct submission *submission = mem_zero(1, sizeof *submission);
     submission->broker = broker;
     submission->peer = in->peer;
-    struct request *request = new_request(broker, parsed, in, now_ms);
+    bool fits = fits_now(broker, parsed, now_ms, &submission->fault);
+    struct request *request = new_request(broker, in, fits ? parsed->profile : "", now_ms);
     submission->request = request;
 
     struct ledger_op *op = ledger_op_new(STORE_ACCEPT, accepted, submission);
@@ -269,6 +282,7 @@ static void accept(struct broker *broker, const PB(NotificationRequest) *parsed,
     op->store.accept.body_len = wire_blob_len(request->body);
     broker->accepting_bytes += op->store.accept.body_len;
     digest_sha256(op->store.accept.body, op->store.accept.body_len, op->store.accept.digest);
+    op->store.accept.known_only = !fits;
     op->store.accept.results = request->results;
     op->store.accept.results_len = request->results_len;
 
@@ -289,7 +303,7 @@ static void submit(struct broker *broker, struct wire_in *in)
     const PB(NotificationRequest) *parsed = (const PB(NotificationRequest) *)in->body;
     int64_t now_ms = broker_now_ms(broker);
     const char *why = NULL;
-    if (!good_request(broker, parsed, now_ms, &in->fault)) {
+    if (!good_request(parsed, &in->fault)) {
         reject(broker, &in->peer, parsed->id, &in->fault);
     } else if (broker->draining) {
         busy(broker, &in->peer, parsed->id, "the broker is going down");
@@ -299,7 +313,7 @@ static void submit(struct broker *broker, struct wire_in *in)
                broker->accepting_bytes > MAX_WAITING_BYTES) {
         busy(broker, &in->peer, parsed->id, "too many requests wait for the disk");
     } else {
-        accept(broker, parsed, in, now_ms);
+        accept(broker, in, now_ms);
     }
 }
 

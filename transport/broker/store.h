@@ -131,6 +131,7 @@ struct store_op {
             uint8_t digest[STORE_DIGEST_BYTES];
             const uint8_t *body; /* borrowed */
             size_t body_len;
+            bool known_only; /* only tell whether it is known: a new one is NOT_FOUND */
         } accept;
         struct {
             uint64_t pk;

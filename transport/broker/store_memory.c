@@ -129,6 +129,10 @@ static void op_accept(struct memory_store *store, struct store_op *op)
         }
         return;
     }
+    if (op->accept.known_only) {
+        op->result = STORE_NOT_FOUND;
+        return;
+    }
     if (store->count == store->room) {
         store->room = store->room > 0 ? store->room * 2 : 64;
         store->items = mem_resize(store->items, store->room, sizeof *store->items);

@@ -154,8 +154,8 @@ int sqlite_write_accept(struct sqlite_store *store, struct store_op *op)
 {
     struct store_row *row = &op->accept.row;
     bool taken = false;
-    bool low = space_is_low(store);
-    int rc = low ? SQLITE_OK : add_key(store, op, &taken);
+    bool closed = op->accept.known_only || space_is_low(store);
+    int rc = closed ? SQLITE_OK : add_key(store, op, &taken);
     if (rc != SQLITE_OK) {
         return rc;
     }
@@ -166,7 +166,9 @@ int sqlite_write_accept(struct sqlite_store *store, struct store_op *op)
         if (rc == SQLITE_OK && pk != 0) {
             return answer_known(store, op, pk, same);
         }
-        if (rc == SQLITE_OK) {
+        if (rc == SQLITE_OK && op->accept.known_only) {
+            op->result = STORE_NOT_FOUND;
+        } else if (rc == SQLITE_OK) {
             store_op_refuse(op, "disk: less than %" PRIu64 " bytes free", store->reserve_bytes);
         }
         return rc;
