@@ -29,11 +29,7 @@ enum {
 
 int64_t broker_now_ms(struct broker *broker)
 {
-    int64_t now_ms = clock_wall_ms();
-    if (now_ms > broker->last_wall_ms) {
-        broker->last_wall_ms = now_ms;
-    }
-    return broker->last_wall_ms;
+    return steady_now_ms(&broker->steady);
 }
 
 /* ---- the work socket ---- */

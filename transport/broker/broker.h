@@ -17,6 +17,7 @@
 #include "retention.h"
 #include "roster.h"
 #include "schedule.h"
+#include "steady.h"
 
 #include <stdbool.h>
 
@@ -38,7 +39,7 @@ struct broker {
     struct probe_desk probe_desk;
     struct loop_timer tick;
     int64_t started_at_ms;
-    int64_t last_wall_ms;
+    struct steady steady;
     size_t accepting_bytes; /* of requests whose accept is not committed yet */
     struct buf deliveries;  /* log lines of this turn */
     uint64_t poisoned;      /* requests set aside since the start */
@@ -55,7 +56,7 @@ void broker_stop(struct broker *broker);
 /* Read the profiles again; on any error the old ones stay. */
 void broker_reload(struct broker *broker);
 
-/* Wall clock in ms that never goes back while the broker runs. */
+/* Wall clock in ms that never goes back and never stands still while the broker runs (steady.h). */
 int64_t broker_now_ms(struct broker *broker);
 
 /* Write "submit tcp://127.0.0.1:5551" … for each socket as it is bound. */

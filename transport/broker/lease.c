@@ -149,9 +149,7 @@ static size_t job_recipients(const struct request *request, uint32_t **indices, 
             outcome == PB_OUTCOME(PERMITTED)) {
             out[count++] = i;
         }
-        /* PENDING with a phase: an attempt whose end is not known, to be sent again and marked. */
-        *duplicate = *duplicate ||
-                     (outcome == PB_OUTCOME(PENDING) && one->phase != PB_PHASE(UNSPECIFIED));
+        *duplicate = *duplicate || request_is_marked(one);
     }
     trackpro__notify__v1__request_status__free_unpacked(list, NULL);
     *indices = out;

@@ -111,16 +111,10 @@ static char *lent(const char *text)
     return (char *)(uintptr_t)text;
 }
 
-/* PENDING with a phase: an attempt whose end is not known, to be sent again and marked (lease.c). */
-static bool is_marked(const PB(RecipientResult) *one)
-{
-    return one->outcome == PB_OUTCOME(PENDING) && one->phase != PB_PHASE(UNSPECIFIED);
-}
-
 static bool cancel_recipient(enum state state, PB(RecipientResult) *one, const char *text)
 {
     (void)state;
-    if (is_marked(one)) {
+    if (request_is_marked(one)) {
         one->outcome = PB_OUTCOME(UNKNOWN); /* so that a later retry is marked, too */
         return true;
     }

@@ -193,6 +193,11 @@ PB(RequestStatus) *request_results(const struct request *request)
     return list;
 }
 
+bool request_is_marked(const PB(RecipientResult) *one)
+{
+    return one->outcome == PB_OUTCOME(PENDING) && one->phase != PB_PHASE(UNSPECIFIED);
+}
+
 enum state request_fold(PB(RecipientResult) *const results[], size_t count, bool handed_off,
                         bool *partial)
 {

@@ -99,6 +99,10 @@ void request_move(struct request *request, struct ledger *ledger, int64_t now_ms
 /* Unpack the results; free with protobuf_c_message_free_unpacked. Never null. */
 PB(RequestStatus) *request_results(const struct request *request);
 
+/* A recipient that an earlier attempt may have reached, to be sent to again with a mark: PENDING with a phase. When
+ * nobody tries any more, such a one is UNKNOWN, not refused. */
+bool request_is_marked(const PB(RecipientResult) *one);
+
 /* What the outcomes of all recipients come to, when nothing of the request is under way any more:
  *   any PENDING or DEFERRED -> DEFERRED; else any UNKNOWN (or PERMITTED) -> UNKNOWN;
  *   else all delivered -> SENT, or HANDED_OFF; else FAILED.

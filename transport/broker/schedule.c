@@ -274,9 +274,21 @@ static void refill(void *arg, void *value)
     read_bodies(schedule, lane);
 }
 
+static void wait_again(void *arg, void *value)
+{
+    struct schedule *schedule = arg;
+    const struct lane *lane = value;
+    if (lane->next_due_ms > broker_now_ms(schedule->broker)) {
+        arm(schedule, lane->next_due_ms);
+    }
+}
+
+/* What is due now is read by the pump that follows every turn. The others are waited for anew: one timer serves all, and
+ * the broker's clock may have gone slower than the timer's (steady.h). */
 static void due_again(void *arg)
 {
-    (void)arg; /* the pump that follows every turn looks at all lanes */
+    struct schedule *schedule = arg;
+    map_each(schedule->lanes, wait_again, schedule);
 }
 
 static void lanes_came(void *arg, struct ledger_op *op)

@@ -110,7 +110,8 @@ static void log_delivery(struct broker *broker, const struct request *request,
     }
 }
 
-/* Too old to go on: what is deferred is refused, with the last reply kept. made: room for the new entries. */
+/* Too old to go on: what is deferred is refused, with the last reply kept; who may have it already is unknown again.
+ * made: room for the new entries. */
 static void give_up(const struct request *request, struct merge *merge,
                     PB(RecipientResult) *made, const char *why)
 {
@@ -120,7 +121,7 @@ static void give_up(const struct request *request, struct merge *merge,
             continue;
         }
         made[i] = *one;
-        made[i].outcome = PB_OUTCOME(REFUSED);
+        made[i].outcome = request_is_marked(one) ? PB_OUTCOME(UNKNOWN) : PB_OUTCOME(REFUSED);
         merge->all[i] = &made[i];
         bool told = false;
         for (size_t k = 0; k < merge->changed_count; k++) {
@@ -151,6 +152,10 @@ static void apply_policy(struct broker *broker, struct request *request, struct 
     int policy = plan != NULL ? plan->unknown_policy : (int)PB_POLICY(HOLD);
     if (policy != (int)PB_POLICY(ASSUME_SENT) && policy != (int)PB_POLICY(RESEND_MARKED)) {
         return;
+    }
+    if (policy == (int)PB_POLICY(RESEND_MARKED) &&
+        retry_is_over(broker->conf, request->accepted_at_ms, broker_now_ms(broker))) {
+        return; /* a server that takes every mail and never says so must not be fed for ever */
     }
     bool assume = policy == (int)PB_POLICY(ASSUME_SENT);
     if (!assume && poison_proven(request)) {
@@ -268,7 +273,8 @@ void settle_expired(struct broker *broker, struct request *request)
     for (size_t i = 0; i < request->recipients; i++) {
         if (is_open((int)merge.all[i]->outcome)) {
             made[i] = *merge.all[i]; /* the last reply stays readable */
-            made[i].outcome = PB_OUTCOME(REFUSED);
+            made[i].outcome =
+                request_is_marked(merge.all[i]) ? PB_OUTCOME(UNKNOWN) : PB_OUTCOME(REFUSED);
             if (made[i].text[0] == '\0') {
                 made[i].phase = PB_PHASE(BROKER);
                 made[i].text = lent(text);
@@ -329,14 +335,12 @@ static bool any_permitted(const struct merge *merge, size_t count)
     return false;
 }
 
-/* A marked recipient (PENDING with a phase: it may have the mail already) that is deferred stays PENDING, with the reply of this
- * attempt: so the next attempt is marked, too. */
+/* A marked recipient that is deferred stays PENDING, with the reply of this attempt: so the next attempt is marked, too. */
 static void keep_marks(const struct merge *merge, const PB(JobResult) *result)
 {
     for (size_t i = 0; i < result->n_results; i++) {
         const PB(RecipientResult) *old = merge->list->recipients[result->recipients[i]];
-        if (old->outcome == PB_OUTCOME(PENDING) && old->phase != PB_PHASE(UNSPECIFIED) &&
-            result->results[i]->outcome == PB_OUTCOME(DEFERRED)) {
+        if (request_is_marked(old) && result->results[i]->outcome == PB_OUTCOME(DEFERRED)) {
             result->results[i]->outcome = PB_OUTCOME(PENDING);
         }
     }
