@@ -46,6 +46,11 @@ static void add_line(struct buf *out, const char *line)
     buf_add_text(out, "\r\n");
 }
 
+static bool is_control(char c)
+{
+    return (unsigned char)c < ' ' || c == 0x7f;
+}
+
 /* RFC 5545 3.3.11. A text of a list is one line, but a control byte would break the object. */
 static void add_escaped(struct buf *line, const char *text)
 {
@@ -57,7 +62,7 @@ static void add_escaped(struct buf *line, const char *text)
         if (strchr("\\;,", *text) != NULL) {
             buf_add_char(line, '\\');
         }
-        buf_add_char(line, (unsigned char)*text < ' ' || *text == 0x7f ? ' ' : *text);
+        buf_add(line, is_control(*text) ? " " : text, 1);
     }
 }
 
@@ -100,8 +105,7 @@ static void add_organizer(struct buf *out, const struct alert_organizer *organiz
     if (organizer->name[0] != '\0') {
         buf_add_text(&line, ";CN=\"");
         for (const char *c = organizer->name; *c != '\0'; c++) {
-            bool bad = *c == '"' || (unsigned char)*c < ' ' || *c == 0x7f;
-            buf_add_char(&line, bad ? '\'' : *c);
+            buf_add(&line, *c == '"' || is_control(*c) ? "'" : c, 1);
         }
         buf_add_char(&line, '"');
     }
