@@ -351,6 +351,18 @@ static enum err choose_smtp(struct reading *r)
     return err;
 }
 
+/* What Exchange's pickup folder takes (PickupDirectoryMaxRecipientsPerMessage): more come back as a bounce, and the file is gone. */
+static enum err check_exchange(struct reading *r)
+{
+    if (r->from->pickup_dialect == PB_DIALECT(EXCHANGE) &&
+        r->from->max_recipients_per_message > SETTINGS_EXCHANGE_RECIPIENTS) {
+        return refuse(r, "max_recipients_per_message",
+                      "an Exchange pickup folder takes %d recipients in a mail: leave it out",
+                      (int)SETTINGS_EXCHANGE_RECIPIENTS);
+    }
+    return ERR_OK;
+}
+
 static enum err choose_route(struct reading *r)
 {
     if (r->from->method ==
@@ -360,7 +372,8 @@ static enum err choose_route(struct reading *r)
     }
     if (r->from->use_pickup_folder) {
         r->plan->route = SETTINGS_PICKUP;
-        return choose_folder(r);
+        enum err err = choose_folder(r);
+        return err == ERR_OK ? check_exchange(r) : err;
     }
     return choose_smtp(r);
 }

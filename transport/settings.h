@@ -14,7 +14,10 @@
 enum settings_route { SETTINGS_SMTP, SETTINGS_PICKUP, SETTINGS_CLIENT, SETTINGS_ROUTE_COUNT };
 enum settings_tls { SETTINGS_TLS_NONE, SETTINGS_TLS_STARTTLS, SETTINGS_TLS_IMPLICIT };
 
-enum { SETTINGS_SERVER_BYTES = 256 };
+enum {
+    SETTINGS_SERVER_BYTES = 256,
+    SETTINGS_EXCHANGE_RECIPIENTS = 100 /* of a file in an Exchange pickup folder */
+};
 
 /* One DKIM signature. Texts are borrowed from the MailingSettings, but for field, which lives for ever. */
 struct settings_dkim_key {

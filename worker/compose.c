@@ -19,6 +19,7 @@
 #include <strings.h>
 #include <time.h>
 
+enum { EXCHANGE_HEADER_BYTES = 64 * 1024 /* PickupDirectoryMaxHeaderSize */ };
 enum { HEADER_GUESS_BYTES = 4096, MAILBOX_GUESS_BYTES = 96, PATH_BYTES = 96 };
 
 /* What composing works on. */
@@ -471,6 +472,25 @@ static enum err fill_envelope(struct compose *c)
     return err;
 }
 
+/* The header block of a file that is larger than Exchange takes: it would bounce the mail and delete the file. */
+static enum err check_exchange(const struct compose *c)
+{
+    if (!c->pickup_exchange) {
+        return ERR_OK;
+    }
+    const char *text = buf_text(c->out);
+    const char *end = strstr(text, "\r\n\r\n");
+    size_t len = end != NULL ? (size_t)(end - text) + 4 : c->out->len;
+    if (len <= EXCHANGE_HEADER_BYTES) {
+        return ERR_OK;
+    }
+    return err_set(
+        c->why, ERR_INVALID,
+        "message: its headers have %zu bytes, an Exchange pickup folder takes %d: lower "
+        "max_recipients_per_message, or shorten the headers",
+        len, (int)EXCHANGE_HEADER_BYTES);
+}
+
 static enum err sign(const struct compose *c)
 {
     const struct settings_dkim *dkim = &c->input->plan->dkim;
@@ -527,6 +547,9 @@ enum err compose_mail(const struct compose_input *input, struct delivery *delive
     }
     if (err == ERR_OK) {
         err = sign(&c);
+    }
+    if (err == ERR_OK) {
+        err = check_exchange(&c);
     }
     return err;
 }

@@ -1,7 +1,7 @@
 /* The pickup back end: files for a consumer that polls a folder (IIS SMTP, Exchange, or the
  * like).
  *
- *   start ─► WRITE (thread) ─► ask ─► permit ─► HAND_OVER (thread, many files one fsync) ─► done
+ *   start ─► its turn ─► WRITE (thread) ─► ask ─► permit ─► HAND_OVER (thread, many files one fsync) ─► done
  *                                        └──► DROP (thread) ─► done         LOOK (thread) ─► done
  *
  * fsync blocks, so files are written by a few threads with one queue: this and store_thread
@@ -12,10 +12,12 @@
  * A hand-over takes along all others that wait for the same folder, and no two run at once
  * in one folder: so renames that come while a folder is being synced share the next fsync,
  * without any timer. */
+#include "clock.h"
 #include "deliver.h"
 #include "log.h"
 #include "mem.h"
 #include "pickup_folder.h"
+#include "pickup_pace.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -26,7 +28,13 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { THREADS_DEFAULT = 8, THREADS_MAX = 64, GROUP_MAX = 64 };
+enum {
+    THREADS_DEFAULT = 8,
+    THREADS_MAX = 64,
+    GROUP_MAX = 64,
+    TRIES = 6,          /* of a step that a sharing violation or a full disk stopped … */
+    FIRST_WAIT_MS = 100 /* … with waits of 0.1, 0.2, 0.4, 0.8 and 1.6 s between them */
+};
 
 enum pickup_step { STEP_WRITE, STEP_HAND_OVER, STEP_DROP, STEP_LOOK, STEP_COUNT };
 
@@ -39,8 +47,12 @@ struct pickup_task {
     struct pickup_task *all_prev; /* the loop's list of all */
     struct pickup_task *all_next;
     enum pickup_step step;
-    int folder_fd; /* -1 until opened */
+    unsigned tries; /* of this step */
+    bool given_up;  /* the .part is being removed; result stands */
+    int64_t due_ms; /* while it waits, monotonic */
+    int folder_fd;  /* -1 until opened */
     struct pickup_result result;
+    ino_t inode; /* of the .part */
 };
 
 struct task_list {
@@ -54,6 +66,9 @@ struct pickup {
     struct loop_watch *watch;
     int event_fd;
     struct pickup_task *all;
+    struct task_list waiting; /* for their turn or another try, by due_ms */
+    struct loop_timer timer;  /* of the first of them */
+    struct pickup_paces *paces;
     char **roots;
     unsigned thread_count;
     pthread_t threads[THREADS_MAX];
@@ -104,7 +119,9 @@ static const char *folder_of(const struct pickup_task *task)
 static void run_write(struct pickup *pickup, struct pickup_task *task)
 {
     const char *const *roots = (const char *const *)pickup->roots;
-    task->folder_fd = pickup_folder_open(folder_of(task), roots, &task->result);
+    if (task->folder_fd < 0) {
+        task->folder_fd = pickup_folder_open(folder_of(task), roots, &task->result);
+    }
     if (task->folder_fd >= 0) {
         pickup_folder_write(task->folder_fd, task->delivery, &task->result);
     }
@@ -122,7 +139,7 @@ static void run_look(struct pickup *pickup, struct pickup_task *task)
 static void run_drop(struct pickup *pickup, struct pickup_task *task)
 {
     (void)pickup;
-    pickup_folder_drop(task->folder_fd, task->delivery->file_name, task->result.inode);
+    pickup_folder_drop(task->folder_fd, task->delivery->file_name, task->inode);
 }
 
 /* A group of hand-overs into one folder: rename all, then one fsync. */
@@ -256,6 +273,44 @@ static void submit(struct pickup *pickup, struct pickup_task *task, enum pickup_
     (void)pthread_mutex_unlock(&pickup->mutex);
 }
 
+static void arm(struct pickup *pickup)
+{
+    const struct pickup_task *first = pickup->waiting.first;
+    if (first != NULL) {
+        int64_t wait_ms = first->due_ms - clock_mono_ms();
+        loop_timer_arm(&pickup->timer, wait_ms > 0 ? wait_ms : 0);
+    }
+}
+
+/* Let a task wait; its step is set. Most have the latest time of all, so the search begins at the end of that. */
+static void wait_for(struct pickup *pickup, struct pickup_task *task, int64_t wait_ms)
+{
+    struct task_list *list = &pickup->waiting;
+    task->due_ms = clock_mono_ms() + wait_ms;
+    if (list->last != NULL && list->last->due_ms > task->due_ms) {
+        struct pickup_task **at = &list->first;
+        while ((*at)->due_ms <= task->due_ms) {
+            at = &(*at)->next;
+        }
+        task->next = *at;
+        *at = task;
+    } else {
+        list_add(list, task);
+    }
+    arm(pickup);
+}
+
+static void on_timer(void *arg)
+{
+    struct pickup *pickup = arg;
+    int64_t now_ms = clock_mono_ms();
+    while (pickup->waiting.first != NULL && pickup->waiting.first->due_ms <= now_ms) {
+        struct pickup_task *task = list_take_after(&pickup->waiting, NULL);
+        submit(pickup, task, task->step);
+    }
+    arm(pickup);
+}
+
 static void free_task(struct pickup_task *task)
 {
     if (task->folder_fd >= 0) {
@@ -276,7 +331,8 @@ static void free_task(struct pickup_task *task)
 static void finish(struct pickup_task *task)
 {
     struct delivery *delivery = task->delivery;
-    int phase = task->step == STEP_DROP ? PB_PHASE(BROKER) : PB_PHASE(PICKUP);
+    bool denied = task->step == STEP_DROP && !task->given_up;
+    int phase = denied ? PB_PHASE(BROKER) : PB_PHASE(PICKUP);
     (void)snprintf(delivery->server, sizeof delivery->server, "%s", folder_of(task));
     delivery->handed_off = task->result.outcome == PB_OUTCOME(DELIVERED);
     deliver_set_rest(delivery, outcome_plain(task->result.outcome), phase, 0, "",
@@ -285,13 +341,35 @@ static void finish(struct pickup_task *task)
     delivery->owner->done(delivery->owner_arg, delivery);
 }
 
+/* A sharing violation or a full disk: again in a moment, a few times. */
+static bool try_again(struct pickup_task *task)
+{
+    if (!task->result.again || ++task->tries >= TRIES) {
+        return false;
+    }
+    log_debug("pickup", "file=%s try=%u text=\"%s\"", task->delivery->file_name, task->tries,
+              task->result.text);
+    wait_for(task->pickup, task, (int64_t)FIRST_WAIT_MS << (task->tries - 1));
+    return true;
+}
+
 static void take_result(struct pickup_task *task)
 {
-    if (task->step == STEP_DROP) {
+    if (try_again(task)) {
+        return;
+    }
+    if (task->step == STEP_HAND_OVER && task->result.again) {
+        task->given_up = true; /* the .part would look like one that waits for its permit */
+        submit(task->pickup, task, STEP_DROP);
+        return;
+    }
+    if (task->step == STEP_DROP && !task->given_up) {
         task->result =
             (struct pickup_result){.outcome = PB_OUTCOME(DEFERRED), .text = "permit denied"};
     }
     if (task->step == STEP_WRITE && task->result.outcome == PB_OUTCOME(PENDING)) {
+        task->tries = 0;
+        task->inode = task->result.inode;
         task->delivery->owner->ask(task->delivery->owner_arg, task->delivery);
         return;
     }
@@ -364,6 +442,8 @@ static enum err pickup_open(const struct deliver_context *context, void **self,
     unsigned wanted = context->pickup_threads > 0 ? context->pickup_threads : THREADS_DEFAULT;
     pickup->loop = context->loop;
     pickup->roots = copy_roots(context->pickup_roots);
+    pickup->paces = pickup_paces_new();
+    loop_timer_init(&pickup->timer, pickup->loop, on_timer, pickup);
     (void)pthread_mutex_init(&pickup->mutex, NULL);
     (void)pthread_cond_init(&pickup->work, NULL);
     pickup->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -382,6 +462,16 @@ static enum err pickup_open(const struct deliver_context *context, void **self,
     return ERR_OK;
 }
 
+/* How long a file waits for its turn, in ms. Only Exchange counts files. */
+static int64_t turn_of(struct pickup *pickup, const struct delivery *delivery)
+{
+    if (delivery->plan->dialect != PB_DIALECT(EXCHANGE)) {
+        return 0;
+    }
+    return pickup_pace_take(pickup->paces, delivery->plan->folder, PICKUP_PACE_EXCHANGE,
+                            clock_mono_ms());
+}
+
 static void pickup_start(void *self, struct delivery *delivery)
 {
     struct pickup *pickup = self;
@@ -395,7 +485,17 @@ static void pickup_start(void *self, struct delivery *delivery)
     }
     pickup->all = task;
     delivery->backend_state = task;
-    submit(pickup, task, delivery->look_only ? STEP_LOOK : STEP_WRITE);
+    if (delivery->look_only) {
+        submit(pickup, task, STEP_LOOK);
+        return;
+    }
+    int64_t wait_ms = turn_of(pickup, delivery);
+    task->step = STEP_WRITE;
+    if (wait_ms > 0) {
+        wait_for(pickup, task, wait_ms);
+    } else {
+        submit(pickup, task, STEP_WRITE);
+    }
 }
 
 static void pickup_permit(void *self, struct delivery *delivery, enum deliver_permit permit)
@@ -431,6 +531,8 @@ static void pickup_close(void **self)
         next = task->all_next;
         free_task(task);
     }
+    loop_timer_disarm(&pickup->timer);
+    pickup_paces_free(&pickup->paces);
     loop_unwatch(&pickup->watch);
     if (pickup->event_fd >= 0) {
         (void)close(pickup->event_fd);

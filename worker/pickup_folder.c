@@ -28,10 +28,25 @@ static void say(struct pickup_result *result, int outcome, const char *text)
     (void)snprintf(result->text, sizeof result->text, "%s", text);
 }
 
+/* May the next moment be better? EBUSY, ETXTBSY and EACCES are what a sharing violation of an SMB server becomes (a virus scanner has
+ * the file open); EACCES for ever is a missing right, and looks the same. */
+static bool may_pass(int number)
+{
+    static const int numbers[] = {EACCES, EAGAIN, EBUSY,  EDQUOT,
+                                  EINTR,  ENOSPC, ESTALE, ETXTBSY};
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        if (numbers[i] == number) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void say_errno(struct pickup_result *result, int number, const char *what)
 {
     char reason[128];
     result->outcome = PB_OUTCOME(DEFERRED);
+    result->again = may_pass(number);
     (void)snprintf(result->text, sizeof result->text, "%s: %s", what,
                    strerror_r(number, reason, sizeof reason));
 }
@@ -309,7 +324,8 @@ void pickup_folder_hand_over(int folder_fd, const char *name, struct pickup_resu
         return;
     }
     say_errno(result, number, "pickup: cannot rename the file");
-    if (kept) {
+    result->again = result->again && kept;
+    if (kept && !result->again) {
         (void)unlinkat(folder_fd, part, 0);
     }
 }
@@ -320,6 +336,7 @@ void pickup_folder_sync(int folder_fd, struct pickup_result *result)
     if (fsync(folder_fd) != 0) {
         say_errno(result, errno, "pickup: renamed, but the folder could not be made durable");
         result->outcome = PB_OUTCOME(UNKNOWN);
+        result->again = false;
     }
 }
 

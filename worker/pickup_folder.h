@@ -18,6 +18,8 @@
 /* Result for the recipients: an outcome with its sentence; outcome PENDING: go on. */
 struct pickup_result {
     int outcome;
+    bool
+        again; /* DEFERRED by what may pass in a moment: a file that somebody else has open, a full disk */
     char text[DELIVER_TEXT_BYTES];
     ino_t inode; /* of the .part that pickup_folder_write made */
 };
@@ -34,7 +36,8 @@ int pickup_folder_open(const char *folder, const char *const *roots,
 void pickup_folder_write(int folder_fd, const struct delivery *delivery,
                          struct pickup_result *result);
 
-/* Rename .NAME.part to NAME.eml. PENDING: done, to be made durable by pickup_folder_sync. */
+/* Rename .NAME.part to NAME.eml. PENDING: done, to be made durable by pickup_folder_sync. With `again` the .part is still there, for
+ * another try or for pickup_folder_drop. */
 void pickup_folder_hand_over(int folder_fd, const char *name, struct pickup_result *result);
 
 /* fsync of the folder: one for all files handed over before. DELIVERED, or UNKNOWN when it

@@ -712,6 +712,39 @@ static void test_boundary_in_text(void **state)
     delivery_fini(&d);
 }
 
+/* 100 recipients with long names: more than Exchange reads of a header. */
+static void test_exchange_header(void **state)
+{
+    enum { MANY = 100, NAME_BYTES = 700 };
+    (void)state;
+    struct sample s;
+    struct delivery delivery;
+    struct err_text why = {0};
+    mailbox_t boxes[MANY];
+    mailbox_t *list[MANY];
+    uint32_t indices[MANY];
+    char name[NAME_BYTES + 1];
+    memset(name, 'n', NAME_BYTES);
+    name[NAME_BYTES] = '\0';
+    for (uint32_t i = 0; i < MANY; i++) {
+        set_box(&boxes[i], name, "someone@x.test");
+        list[i] = &boxes[i];
+        indices[i] = i;
+    }
+    sample_init(&s);
+    pickup(&s, PB_DIALECT(EXCHANGE));
+    s.message.to = list;
+    s.message.n_to = MANY;
+    s.input.recipients = indices;
+    s.input.recipient_count = MANY;
+    assert_int_equal(sample_compose(&s, &delivery, &why), ERR_INVALID);
+    assert_non_null(strstr(why.text, "an Exchange pickup folder takes 65536"));
+    delivery_fini(&delivery);
+    s.plan.dialect = PB_DIALECT(IIS);
+    assert_int_equal(sample_compose(&s, &delivery, &why), ERR_OK);
+    delivery_fini(&delivery);
+}
+
 static void test_too_large(void **state)
 {
     (void)state;
@@ -760,6 +793,7 @@ int main(void)
         cmocka_unit_test(test_sender_same_as_from),
         cmocka_unit_test(test_producer_replaces),
         cmocka_unit_test(test_boundary_in_text),
+        cmocka_unit_test(test_exchange_header),
         cmocka_unit_test(test_too_large),
         cmocka_unit_test(test_recipient_index),
     };

@@ -9,11 +9,13 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -199,6 +201,76 @@ static void many_files_at_once_all_arrive(void **state)
     world_close(&w);
 }
 
+/* Somebody else has the .part open, as a virus scanner on a Windows share: rename says EBUSY. Here it is a mount point. */
+static void a_sharing_violation_is_waited_out(void **state)
+{
+    char part[256];
+    char other[256];
+    struct world w;
+    (void)state;
+    for (int lasts = 0; lasts < 2; lasts++) {
+        if (unshare(CLONE_NEWNS) != 0 || mount("", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) {
+            print_message("  mounting needs root: skipped\n");
+            skip();
+        }
+        world_open(&w);
+        w.permit_now = false;
+        struct delivery *delivery = make(&w, 0);
+        deliver_pickup.start(w.backend, delivery);
+        turn_until(&w, &w.asks, 1);
+        (void)snprintf(part, sizeof part, "%s/.mail-0.part", w.folder);
+        (void)snprintf(other, sizeof other, "%s/other", w.root);
+        int fd = open(other, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        assert_true(fd >= 0);
+        (void)close(fd);
+        assert_int_equal(mount(other, part, NULL, MS_BIND, NULL), 0);
+        deliver_pickup.permit(w.backend, delivery, DELIVER_GRANTED);
+        if (lasts == 0) {
+            struct err_text why = {.code = ERR_OK};
+            for (int i = 0; i < 20; i++) {
+                assert_int_equal(loop_turn(w.loop, 10, &why), ERR_OK);
+            }
+            assert_int_equal(w.done, 0);
+            assert_int_equal(umount(part), 0);
+        }
+        turn_until(&w, &w.done, 1);
+        const struct deliver_recipient *recipient = &delivery->recipients[0];
+        if (lasts == 0) {
+            assert_int_equal(recipient->outcome, PB_OUTCOME(DELIVERED));
+            assert_true(has(&w, "mail-0.eml"));
+        } else {
+            assert_int_equal(recipient->outcome, PB_OUTCOME(DEFERRED));
+            assert_int_equal(recipient->phase, PB_PHASE(PICKUP));
+            assert_non_null(strstr(recipient->text, "busy"));
+            assert_int_equal(umount(part), 0);
+        }
+        world_close(&w);
+    }
+}
+
+static void a_file_that_waits_is_given_up_with_the_worker(void **state)
+{
+    struct world w;
+    (void)state;
+    world_open(&w);
+    w.plan.dialect = PB_DIALECT(EXCHANGE);
+    for (unsigned i = 0; i < 100; i++) {
+        (void)make(&w, i % MAILS);
+        assert_int_equal(run(&w, i % MAILS)->outcome, PB_OUTCOME(DELIVERED));
+        delivery_fini(&w.mails[i % MAILS]);
+        remove_all(w.folder);
+        assert_int_equal(mkdir(w.folder, 0700), 0);
+    }
+    deliver_pickup.start(w.backend, make(&w, 0)); /* the 101st of this minute */
+    struct err_text why = {.code = ERR_OK};
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(loop_turn(w.loop, 10, &why), ERR_OK);
+    }
+    assert_int_equal(w.done, 100);
+    assert_false(has(&w, ".mail-0.part"));
+    world_close(&w);
+}
+
 static void a_denied_permit_leaves_nothing(void **state)
 {
     struct world w;
@@ -368,6 +440,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_appears_whole_and_only_after_the_permit),
         cmocka_unit_test(many_files_at_once_all_arrive),
+        cmocka_unit_test(a_sharing_violation_is_waited_out),
+        cmocka_unit_test(a_file_that_waits_is_given_up_with_the_worker),
         cmocka_unit_test(a_denied_permit_leaves_nothing),
         cmocka_unit_test(an_earlier_attempt_is_recognised),
         cmocka_unit_test(only_folders_below_a_root_are_written_to),

@@ -108,6 +108,10 @@ CHANGE(timeout_more, s->content_timeout_ms = 3600001)
 CHANGE(minute_limit, s->max_messages_per_minute = 30)
 CHANGE(day_limit, s->max_recipients_per_day = 500)
 CHANGE(failover, s->failover_profile = text("b"))
+CHANGE(exchange, s->use_pickup_folder = 1; s->smtp_server = text("/srv/pickup");
+       s->pickup_dialect = PB_DIALECT(EXCHANGE); s->max_recipients_per_message = 100)
+CHANGE(exchange_many, s->use_pickup_folder = 1; s->smtp_server = text("/srv/pickup");
+       s->pickup_dialect = PB_DIALECT(EXCHANGE); s->max_recipients_per_message = 101)
 static void sign(PB(MailingSettings) *s)
 {
     s->dkim_domain = text("lab.test");
@@ -230,6 +234,8 @@ static const struct row rows[] = {
     GOOD(timeout_hour, STARTTLS, 587, "mail.test"),
     BAD(timeout_more, "content_timeout_ms", "from 100 to 3600000"),
     BAD(minute_limit, "max_messages_per_minute", "not built in yet"),
+    OTHER(exchange, PICKUP),
+    BAD(exchange_many, "max_recipients_per_message", "takes 100 recipients"),
     BAD(dkim_half, "dkim_selector", "required: dkim_domain is set"),
     BAD(dkim_no_key, "dkim_key", "required"),
     BAD(dkim_no_domain, "dkim_domain", "required"),
