@@ -365,6 +365,9 @@ static void put_iis_envelope(const struct compose *c)
     for (size_t i = 0; i < c->delivery->recipient_count; i++) {
         buf_add_text(c->out, "X-Receiver: <");
         buf_add_text(c->out, c->delivery->recipients[i].address);
+        /* A blind recipient stands in no other header. */
+        c->delivery->needs_utf8 =
+            c->delivery->needs_utf8 || c->delivery->recipients[i].needs_utf8;
         buf_add_text(c->out, ">\r\n");
     }
 }
