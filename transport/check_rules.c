@@ -14,6 +14,7 @@ enum {
         128, /* request id: stands in a topic with a producer and a state, WIRE_TOPIC_BYTES */
     NAME_MAX_BYTES = 64,   /* profile, producer */
     SETTING_MAX = 1024,    /* texts of the Server tab */
+    REFERENCE_MAX = 8192,  /* of a secret: SEAL_TEXT_MAX_BYTES */
     REASON_MAX = 1024,     /* a sentence for a person */
     RECIPIENTS_MAX = 3000, /* to, cc and bcc together */
     WORK_MAX = 4096,       /* leases, parts and results in one message */
@@ -49,7 +50,7 @@ static const struct check_rule mailing_settings_rules[] = {
     {.field = "show_client_screen", .form = CHECK_NUMBER},
     {.field = "smtp_server", .form = CHECK_LINE, .max = SETTING_MAX},
     {.field = "user_name", .form = CHECK_LINE, .max = SETTING_MAX},
-    {.field = "password", .form = CHECK_LINE, .max = SETTING_MAX},
+    {.field = "password", .form = CHECK_LINE, .max = REFERENCE_MAX},
     {.field = "smtp_port", .form = CHECK_NUMBER, .min = 1, .max = 65535},
     {.field = "use_pickup_folder", .form = CHECK_NUMBER},
     {.field = "use_tls", .form = CHECK_NUMBER},
@@ -88,9 +89,9 @@ static const struct check_rule mailing_settings_rules[] = {
     {.field = "reply_rules", .form = CHECK_MESSAGE, .max_entries = 64, .set = &reply_rule},
     {.field = "dkim_domain", .form = CHECK_LINE, .max = 255},
     {.field = "dkim_selector", .form = CHECK_LINE, .max = 63},
-    {.field = "dkim_key", .form = CHECK_LINE, .max = SETTING_MAX},
+    {.field = "dkim_key", .form = CHECK_LINE, .max = REFERENCE_MAX},
     {.field = "dkim_second_selector", .form = CHECK_LINE, .max = 63},
-    {.field = "dkim_second_key", .form = CHECK_LINE, .max = SETTING_MAX},
+    {.field = "dkim_second_key", .form = CHECK_LINE, .max = REFERENCE_MAX},
 };
 static const struct check_set mailing_settings = SET(mailing_settings);
 

@@ -8,6 +8,7 @@
 #include "address.h"
 #include "check_rules.h"
 #include "reply_rule.h"
+#include "seal.h"
 #include "settings_dkim.h"
 #include "settings_login.h"
 
@@ -255,7 +256,7 @@ bool settings_is_reference(const char *text)
             return true;
         }
     }
-    return false;
+    return seal_is_sealed(text);
 }
 
 /* A reference to a secret, never the secret itself. */
@@ -265,7 +266,8 @@ static enum err check_password(struct reading *r)
     if (!is_given(password) || settings_is_reference(password)) {
         return ERR_OK;
     }
-    return refuse(r, "password", "must be a reference: file:PATH, env:NAME or credential:NAME");
+    return refuse(r, "password",
+                  "must be a reference: file:PATH, env:NAME, credential:NAME or sealed:BASE64");
 }
 
 static enum err choose_authentication(struct reading *r)

@@ -34,6 +34,8 @@ struct settings_dkim {
 };
 
 /* Settings with every choice made. Texts are borrowed from the MailingSettings it was made of, but for server. */
+struct seal_keys;
+
 struct settings_plan {
     enum settings_route route;
     enum settings_tls tls;
@@ -45,7 +47,9 @@ struct settings_plan {
     const char *folder; /* absolute path of the pickup folder, or "" */
     const char *user_name;
     const char *password; /* a reference, see secret.h of the worker */
-    int authentication;   /* PB_AUTH(…), never UNSPECIFIED */
+    const struct seal_keys
+        *keys;          /* of this worker, for sealed: references; null where none are opened */
+    int authentication; /* PB_AUTH(…), never UNSPECIFIED */
     const char
         *login_mechanisms; /* words, see settings_login.h; "" = all of the authentication */
     int ntlm_engine;       /* PB_NTLM(…) */
@@ -70,7 +74,7 @@ struct settings_plan {
     struct settings_dkim dkim;
 };
 
-/* Does a text name a place where a secret lies: file:PATH, env:NAME or credential:NAME? */
+/* Does a text name a place where a secret lies, file:PATH, env:NAME or credential:NAME, or hold it sealed (seal.h)? */
 bool settings_is_reference(const char *text);
 
 /* Check all of the settings and make the plan.

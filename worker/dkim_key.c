@@ -23,13 +23,16 @@ struct kept {
 };
 
 struct dkim_keys {
+    const struct seal_keys *seal;
     struct kept items[DKIM_KEYS_MAX];
     size_t count;
 };
 
-struct dkim_keys *dkim_keys_new(void)
+struct dkim_keys *dkim_keys_new(const struct seal_keys *seal)
 {
-    return mem_zero(1, sizeof(struct dkim_keys));
+    struct dkim_keys *keys = mem_zero(1, sizeof *keys);
+    keys->seal = seal;
+    return keys;
 }
 
 static void forget(struct kept *item)
@@ -102,12 +105,12 @@ static enum err judge(const char *field, struct dkim_key *key, struct err_text *
     return ERR_OK;
 }
 
-static enum err read_key(const char *field, const char *reference, struct dkim_key *out,
-                         struct err_text *why)
+static enum err read_key(const struct seal_keys *seal, const char *field, const char *reference,
+                         struct dkim_key *out, struct err_text *why)
 {
     char *pem = NULL;
     *out = (struct dkim_key){.key = NULL};
-    if (secret_open_lines(field, reference, &pem, why) != ERR_OK) {
+    if (secret_open_lines(seal, field, reference, &pem, why) != ERR_OK) {
         why->code = ERR_CONFIG;
         return ERR_CONFIG;
     }
@@ -155,7 +158,7 @@ enum err dkim_keys_get(struct dkim_keys *keys, const char *field, const char *re
         *out = item->key;
         return ERR_OK;
     }
-    enum err err = read_key(field, reference, out, why);
+    enum err err = read_key(keys->seal, field, reference, out, why);
     if (err != ERR_OK) {
         return err;
     }

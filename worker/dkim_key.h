@@ -27,8 +27,10 @@ struct dkim_key {
 
 /* The keys that are kept; for one thread. */
 struct dkim_keys;
+struct seal_keys;
 
-struct dkim_keys *dkim_keys_new(void);
+/* seal opens sealed: references; may be null, else it outlives the keys. */
+struct dkim_keys *dkim_keys_new(const struct seal_keys *seal);
 /* Forget all and null; accepts null. */
 void dkim_keys_free(struct dkim_keys **keys);
 

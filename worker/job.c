@@ -355,6 +355,7 @@ static enum err choose_plan(struct job *job, const struct job_profile *profile,
     }
     enum err err = settings_plan(job->request->settings, &job->inline_plan, &field, why);
     job->inline_plan.of_request = true;
+    job->inline_plan.keys = job->host->seal;
     return err;
 }
 

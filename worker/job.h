@@ -22,8 +22,9 @@ struct job;
 /* What a job needs of the worker around it. */
 struct job_host {
     void *arg;
-    struct diary *diary;    /* may be null */
-    struct dkim_keys *keys; /* for signing */
+    struct diary *diary;          /* may be null */
+    struct dkim_keys *keys;       /* for signing */
+    const struct seal_keys *seal; /* for sealed: passwords; may be null */
     /* The job is there, before anything of it is started. */
     void (*begun)(void *arg, struct job *job);
     /* Ask the broker. recipients: count indices, borrowed; count 0 = all of the job. */

@@ -20,6 +20,7 @@
 
 struct raw {
     const char *field; /* of the settings, for messages */
+    const struct seal_keys *keys;
     size_t len;
     char bytes[SECRET_MAX_BYTES + 3]; /* with CRLF and one byte to notice that there is more */
 };
@@ -106,6 +107,13 @@ static enum err from_credential(const char *name, struct raw *raw, struct err_te
     return err;
 }
 
+static enum err from_sealed(const char *text, struct raw *raw, struct err_text *why)
+{
+    struct err_text inner = {.code = ERR_OK};
+    enum err err = seal_open(raw->keys, text, raw->bytes, sizeof raw->bytes, &raw->len, &inner);
+    return err == ERR_OK ? ERR_OK : err_set(why, err, "%s: %s", raw->field, inner.text);
+}
+
 static const struct form {
     const char *prefix;
     secret_form_fn *fetch;
@@ -113,6 +121,7 @@ static const struct form {
     {"credential:", from_credential},
     {"env:", from_environment},
     {"file:", from_file},
+    {"sealed:", from_sealed},
 };
 
 /* A secret of one line: cut one newline; refuse what no SMTP login can carry. */
@@ -148,9 +157,10 @@ static enum err check_length(const struct raw *raw, struct err_text *why)
 
 enum shape { ONE_LINE, MANY_LINES };
 
-static enum err open_secret(const char *field, const char *reference, enum shape shape,
+static enum err open_secret(const struct raw *asked, const char *reference, enum shape shape,
                             char **out, struct err_text *why)
 {
+    const char *field = asked->field;
     *out = NULL;
     const struct form *form = NULL;
     for (size_t i = 0; i < sizeof forms / sizeof forms[0] && form == NULL; i++) {
@@ -160,11 +170,13 @@ static enum err open_secret(const char *field, const char *reference, enum shape
     }
     if (form == NULL) {
         return err_set(why, ERR_INVALID,
-                       "%s: must be a reference: file:/path, env:NAME or credential:NAME",
+                       "%s: must be a reference: file:/path, env:NAME, credential:NAME "
+                       "or sealed:BASE64",
                        field);
     }
-    struct raw raw = {.field = field};
-    enum err err = form->fetch(reference + strlen(form->prefix), &raw, why);
+    struct raw raw = {.field = field, .keys = asked->keys};
+    bool whole = form->fetch == from_sealed; /* the text of a value, not the name of a place */
+    enum err err = form->fetch(reference + (whole ? 0 : strlen(form->prefix)), &raw, why);
     if (err == ERR_OK && shape == ONE_LINE) {
         err = check_line(&raw, why);
     }
@@ -179,15 +191,39 @@ static enum err open_secret(const char *field, const char *reference, enum shape
     return err;
 }
 
-enum err secret_open(const char *reference, char **out, struct err_text *why)
+enum err secret_open(const struct seal_keys *keys, const char *reference, char **out,
+                     struct err_text *why)
 {
-    return open_secret("password", reference, ONE_LINE, out, why);
+    struct raw raw = {.field = "password", .keys = keys};
+    return open_secret(&raw, reference, ONE_LINE, out, why);
 }
 
-enum err secret_open_lines(const char *field, const char *reference, char **out,
-                           struct err_text *why)
+enum err secret_open_lines(const struct seal_keys *keys, const char *field,
+                           const char *reference, char **out, struct err_text *why)
 {
-    return open_secret(field, reference, MANY_LINES, out, why);
+    struct raw raw = {.field = field, .keys = keys};
+    return open_secret(&raw, reference, MANY_LINES, out, why);
+}
+
+enum err secret_keys_read(const char *const *certificates, const char *const *keys,
+                          struct seal_keys **out, struct err_text *why)
+{
+    *out = NULL;
+    enum err err = ERR_OK;
+    for (size_t i = 0; certificates != NULL && certificates[i] != NULL && err == ERR_OK; i++) {
+        struct err_text inner = {.code = ERR_OK};
+        char *pem = NULL;
+        if (secret_open_lines(NULL, "sealed.key", keys[i], &pem, why) != ERR_OK) {
+            err = ERR_CONFIG;
+        } else if (seal_keys_add(out, certificates[i], pem, &inner) != ERR_OK) {
+            err = err_set(why, ERR_CONFIG, "sealed.certificate, sealed.key: %s", inner.text);
+        }
+        secret_free(&pem);
+    }
+    if (err != ERR_OK) {
+        seal_keys_free(out);
+    }
+    return err;
 }
 
 void secret_free(char **secret)

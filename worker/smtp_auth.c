@@ -97,7 +97,7 @@ enum err smtp_auth_prepare(const struct settings_plan *plan, CURL *easy, char **
         return err_set(why, ERR_INVALID,
                        "authentication without TLS: allow_cleartext_auth is not set");
     }
-    enum err err = secret_open(plan->password, secret, why);
+    enum err err = secret_open(plan->keys, plan->password, secret, why);
     *by = SMTP_AUTH_OURS;
     if (err == ERR_OK && plan->authentication == PB_AUTH(NTLM)) {
         err = prepare_ntlm(plan, easy, secret, by, why);

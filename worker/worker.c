@@ -14,6 +14,7 @@
 #include "egress.h"
 #include "log.h"
 #include "mem.h"
+#include "secret.h"
 #include "version.h"
 
 #include <stdio.h>
@@ -286,6 +287,7 @@ static void on_profile(struct worker *worker, struct wire_in *in)
     profile->wire = wire;
     profile->good =
         settings_plan(wire->settings, &profile->plan, &field, &profile->why) == ERR_OK;
+    profile->plan.keys = worker->seal;
     (void)map_put_u64(&worker->profiles, wire->version, profile);
     log_info("profile", "name=%s version=%llx", wire->name, (unsigned long long)wire->version);
 }
@@ -494,10 +496,14 @@ enum err worker_start(struct worker *worker, const struct worker_conf *conf, str
     open_diary(worker);
     reports_init(&worker->reports, worker->diary);
     diary_former(worker->diary, give_back_former, worker);
-    worker->keys = dkim_keys_new();
+    enum err err =
+        secret_keys_read((const char *const *)conf->sealed_certificates.items,
+                         (const char *const *)conf->sealed_keys.items, &worker->seal, why);
+    worker->keys = dkim_keys_new(worker->seal);
     worker->host = (struct job_host){.arg = worker,
                                      .diary = worker->diary,
                                      .keys = worker->keys,
+                                     .seal = worker->seal,
                                      .begun = host_begun,
                                      .ask = host_ask,
                                      .report = host_report,
@@ -505,9 +511,10 @@ enum err worker_start(struct worker *worker, const struct worker_conf *conf, str
                                      .backend = host_backend};
     loop_timer_init(&worker->tick, loop, tick, worker);
     loop_timer_init(&worker->drain, loop, drain_over, worker);
-    enum err err =
-        egress_new((const char *const *)conf->egress_allow.items,
-                   (const char *const *)conf->egress_only.items, &worker->egress, why);
+    if (err == ERR_OK) {
+        err = egress_new((const char *const *)conf->egress_allow.items,
+                         (const char *const *)conf->egress_only.items, &worker->egress, why);
+    }
     if (err == ERR_OK) {
         err = open_backends(worker, why);
     }
@@ -558,6 +565,7 @@ void worker_stop(struct worker *worker)
     }
     reports_fini(&worker->reports);
     dkim_keys_free(&worker->keys);
+    seal_keys_free(&worker->seal);
     map_each(worker->profiles, free_profile, NULL);
     map_clear(&worker->profiles);
     map_clear(&worker->jobs); /* jobs cut off at the drain's deadline end with the process */

@@ -26,8 +26,9 @@ struct worker {
     struct job_host host;
     void *backends[SETTINGS_ROUTE_COUNT];
     struct egress *egress;
-    struct map *profiles; /* by version: struct job_profile */
-    struct map *jobs;     /* by lease: struct job */
+    struct seal_keys *seal; /* null: this worker opens no sealed value */
+    struct map *profiles;   /* by version: struct job_profile */
+    struct map *jobs;       /* by lease: struct job */
     struct dkim_keys *keys;
     struct diary *diary; /* null when it cannot be kept */
     struct reports reports;

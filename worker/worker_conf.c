@@ -3,6 +3,8 @@
 
 #include "egress.h"
 #include "log.h"
+#include "seal.h"
+#include "settings.h"
 
 #include <string.h>
 
@@ -13,9 +15,22 @@ static enum err check_absolute(const char *text, struct err_text *why)
     return text[0] == '/' ? ERR_OK : err_set(why, ERR_CONFIG, "must be an absolute path");
 }
 
+/* A key is no sealed value: it is what opens them. */
+static enum err check_key(const char *text, struct err_text *why)
+{
+    if (!settings_is_reference(text) || seal_is_sealed(text)) {
+        return err_set(why, ERR_CONFIG, "must be file:PATH, env:NAME or credential:NAME");
+    }
+    return ERR_OK;
+}
+
 static enum err check_all(void *target, const char **field, struct err_text *why)
 {
     const struct worker_conf *conf = target;
+    if (conf->sealed_certificates.count != conf->sealed_keys.count) {
+        *field = "sealed.key";
+        return err_set(why, ERR_CONFIG, "must be as many as sealed.certificate");
+    }
     if (conf->liveness_ms < 2 * conf->beat_ms) {
         *field = "liveness";
         return err_set(why, ERR_CONFIG, "must be at least twice beat");
@@ -62,6 +77,16 @@ const struct conf_row worker_conf_rows[] = {
      .min = 1,
      .max = 64,
      .doc = "threads that write and sync pickup files"},
+    {.key = "sealed.certificate",
+     .kind = CONF_TEXTS,
+     .offset = AT(sealed_certificates),
+     .check = check_absolute,
+     .doc = "PEM file, or several: what sealed: secrets are encrypted to"},
+    {.key = "sealed.key",
+     .kind = CONF_TEXTS,
+     .offset = AT(sealed_keys),
+     .check = check_key,
+     .doc = "the private key of each: file:PATH, env:NAME or credential:NAME"},
     {.key = "egress.allow",
      .kind = CONF_TEXTS,
      .offset = AT(egress_allow),

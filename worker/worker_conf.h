@@ -17,7 +17,9 @@ struct worker_conf {
     uint32_t jobs;      /* taken at a time */
     char *state_folder; /* of the diary; "" = below $XDG_RUNTIME_DIR or /tmp */
     struct conf_texts pickup_roots;
-    struct conf_texts egress_allow; /* networks, see egress.h */
+    struct conf_texts sealed_certificates; /* paths; each with the key at the same place */
+    struct conf_texts sealed_keys;         /* references, see secret.h */
+    struct conf_texts egress_allow;        /* networks, see egress.h */
     struct conf_texts egress_only;
     uint32_t pickup_threads;
     char *helo_name; /* "" = the host's name */

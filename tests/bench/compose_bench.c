@@ -47,7 +47,7 @@ static bool run(struct sample *sample, const struct settings_plan *plan, long me
 {
     static const uint32_t recipients[] = {0};
     PB(NotificationRequest) request = PB_INIT(NOTIFICATION_REQUEST);
-    struct dkim_keys *keys = dkim_keys_new();
+    struct dkim_keys *keys = dkim_keys_new(NULL);
     char id[32];
     request.id = id;
     request.message = &sample->message;

@@ -7,6 +7,9 @@ import re
 import sys
 
 
+FIGURES = (r"number_of_executed_units: (\d+)", r"average_exec_per_sec: +(\d+)", r" cov: (\d+) ", r" corp: (\d+)/")
+
+
 def number(text, pattern):
     found = re.findall(pattern, text)
     return found[-1] if found else "?"
@@ -14,16 +17,15 @@ def number(text, pattern):
 
 def main(build):
     log = (build / "Testing" / "Temporary" / "LastTest.log").read_text(errors="replace")
-    print(f"{'target':14}{'executions':>12}{'a second':>10}{'edges':>8}{'inputs':>8}  result")
+    print("{:14}{:>12}{:>10}{:>8}{:>8}  {}".format("target", "executions", "a second", "edges", "inputs", "result"))
     bad = 0
     for part in re.split(r"^\d+/\d+ Testing: ", log, flags=re.MULTILINE)[1:]:
         name = part.split("\n", 1)[0].removeprefix("fuzz/")
         good = "\nTest Passed." in part
         bad += not good
         found = number(part, r"(?:bug at|ERROR: |Test unit written to) ?(.*)")
-        print(f"{name:14}{number(part, r'number_of_executed_units: (\d+)'):>12}"
-              f"{number(part, r'average_exec_per_sec: +(\d+)'):>10}{number(part, r' cov: (\d+) '):>8}"
-              f"{number(part, r' corp: (\d+)/'):>8}  {'clean' if good else found}")
+        figures = [number(part, pattern) for pattern in FIGURES]
+        print("{:14}{:>12}{:>10}{:>8}{:>8}  {}".format(name, *figures, "clean" if good else found))
     return 1 if bad else 0
 
 

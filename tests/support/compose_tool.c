@@ -147,7 +147,7 @@ int main(int argc, char **argv)
     }
     size_t len = 0;
     bool good = true;
-    options.keys = dkim_keys_new();
+    options.keys = dkim_keys_new(NULL);
     for (uint8_t *data = read_frame(&len); good && data != NULL; data = read_frame(&len)) {
         PB(NotificationRequest) *request = PB_UNPACK(notification_request, len, data);
         good =

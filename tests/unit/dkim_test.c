@@ -98,7 +98,7 @@ struct work {
 static void work_init(struct work *w, const char *first, const char *second)
 {
     const char *const names[] = {first, second};
-    *w = (struct work){.settings = {.domain = "x.test"}, .keys = dkim_keys_new()};
+    *w = (struct work){.settings = {.domain = "x.test"}, .keys = dkim_keys_new(NULL)};
     for (size_t i = 0; i < 2 && names[i] != NULL; i++) {
         (void)snprintf(w->references[i], PATH_BYTES, "file:%s/%s", folder, names[i]);
         w->settings.keys[w->settings.count++] = (struct settings_dkim_key){
@@ -207,7 +207,7 @@ static void a_mail_at_its_limit_is_refused_whole(void **state)
 static void a_changed_key_counts_after_a_minute(void **state)
 {
     struct err_text why = {.code = ERR_OK};
-    struct dkim_keys *keys = dkim_keys_new();
+    struct dkim_keys *keys = dkim_keys_new(NULL);
     struct dkim_key key;
     char path[PATH_BYTES];
     char reference[PATH_BYTES + 8];

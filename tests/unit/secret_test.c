@@ -99,7 +99,7 @@ static void each_form_is_read(void **state)
                        form != NULL ? (int)(form - rows[i].reference) : 256, rows[i].reference,
                        form != NULL ? folder : "", form != NULL ? form + 2 : "");
         print_message("  %s\n", rows[i].reference);
-        assert_int_equal(secret_open(reference, &secret, &why), rows[i].err);
+        assert_int_equal(secret_open(NULL, reference, &secret, &why), rows[i].err);
         if (rows[i].err != ERR_OK) {
             assert_null(secret);
             assert_null(strstr(why.text, "hunter2"));
@@ -117,7 +117,7 @@ static void a_credential_needs_its_folder(void **state)
     char *secret = NULL;
     (void)state;
     (void)unsetenv("CREDENTIALS_DIRECTORY");
-    assert_int_equal(secret_open("credential:plain", &secret, &why), ERR_NOT_FOUND);
+    assert_int_equal(secret_open(NULL, "credential:plain", &secret, &why), ERR_NOT_FOUND);
     assert_non_null(strstr(why.text, "CREDENTIALS_DIRECTORY"));
     (void)setenv("CREDENTIALS_DIRECTORY", folder, 1);
 }
@@ -129,11 +129,12 @@ static void a_key_keeps_its_lines(void **state)
     char *secret = NULL;
     (void)state;
     (void)snprintf(reference, sizeof reference, "file:%s/two_newlines", folder);
-    assert_int_equal(secret_open_lines("dkim_key", reference, &secret, &why), ERR_OK);
+    assert_int_equal(secret_open_lines(NULL, "dkim_key", reference, &secret, &why), ERR_OK);
     assert_string_equal(secret, "hunter2\n\n");
     secret_free(&secret);
     (void)snprintf(reference, sizeof reference, "file:%s/missing", folder);
-    assert_int_equal(secret_open_lines("dkim_key", reference, &secret, &why), ERR_NOT_FOUND);
+    assert_int_equal(secret_open_lines(NULL, "dkim_key", reference, &secret, &why),
+                     ERR_NOT_FOUND);
     assert_ptr_equal(strstr(why.text, "dkim_key: "), why.text);
 }
 

@@ -9,6 +9,7 @@
 #include "digest.h"
 #include "map.h"
 #include "mem.h"
+#include "seal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,6 +59,12 @@ static const struct conf_name policy_names[] = {{"hold", PB_POLICY(HOLD)},
     {                                                                                          \
         .key = #field, .kind = CONF_TEXT, .offset = AT(field), .default_text = "",             \
         .max = 1024, .doc = (words)                                                            \
+    }
+/* Names where a secret lies, or holds it sealed. */
+#define REFERENCE_ROW(field, words)                                                            \
+    {                                                                                          \
+        .key = #field, .kind = CONF_TEXT, .offset = AT(field), .default_text = "",             \
+        .max = SEAL_TEXT_MAX_BYTES, .doc = (words)                                             \
     }
 #define BOOL_ROW(field, words)                                                                 \
     {                                                                                          \
@@ -115,7 +122,9 @@ const struct conf_row profile_rows[] = {
     BOOL_ROW(show_client_screen, "mapi: show the mail client's screen before sending"),
     TEXT_ROW(smtp_server, "host name or IP address; the folder with use_pickup_folder"),
     TEXT_ROW(user_name, "login name; upper and lower case are kept"),
-    TEXT_ROW(password, "where the password is: file:PATH, env:NAME or credential:NAME"),
+    REFERENCE_ROW(
+        password,
+        "where the password is: file:PATH, env:NAME or credential:NAME; or sealed:BASE64"),
     {.key = "smtp_port",
      .kind = CONF_UINT,
      .offset = AT(smtp_port),
@@ -159,10 +168,10 @@ const struct conf_row profile_rows[] = {
      .doc = "what this server's refusals mean, by name: see below"},
     TEXT_ROW(dkim_domain, "domain that signs the mails (DKIM); empty = they are not signed"),
     TEXT_ROW(dkim_selector, "name of the public key in the domain's DNS"),
-    TEXT_ROW(dkim_key,
-             "where the private key is, RSA or Ed25519 in PEM: file:PATH or the like"),
+    REFERENCE_ROW(dkim_key,
+                  "where the private key is, RSA or Ed25519 in PEM: file:PATH or the like"),
     TEXT_ROW(dkim_second_selector, "for a second signature, as Ed25519 beside RSA"),
-    TEXT_ROW(dkim_second_key, "its private key"),
+    REFERENCE_ROW(dkim_second_key, "its private key"),
     {.key = NULL, .whole = check_profile},
 };
 
