@@ -76,6 +76,9 @@ static const char *hint_of(const struct smtp_failure_input *in)
         return "; the port speaks clear text first: STARTTLS (587 or 25) instead of implicit "
                "TLS?";
     }
+    if (in->curl == CURLE_WEIRD_SERVER_REPLY && in->dialogue->starttls) {
+        return "; the server, or somebody on the way, said more than the answer to STARTTLS";
+    }
     if (!implicit && in->curl == CURLE_OPERATION_TIMEDOUT && !in->dialogue->greeting) {
         return "; no greeting: is this a port for implicit TLS (465)?";
     }
@@ -120,6 +123,14 @@ void smtp_failure_of_loss(int phase, const char *text, struct smtp_failure *out)
     out->outcome = outcome_of_silence(PB_PHASE(CONNECT));
 }
 
+/* The connection went amid the handshake, which is no answer of TLS: a loss like any other. */
+static bool handshake_was_cut(const struct smtp_failure_input *in)
+{
+    return in->curl == CURLE_SSL_CONNECT_ERROR &&
+           (strstr(in->error, "SSL_ERROR_SYSCALL") != NULL ||
+            strstr(in->error, "unexpected eof") != NULL);
+}
+
 void smtp_failure_of_curl(const struct smtp_failure_input *in, struct smtp_failure *out)
 {
     const struct curl_row *row = &any_row;
@@ -142,7 +153,7 @@ void smtp_failure_of_curl(const struct smtp_failure_input *in, struct smtp_failu
                        hint_of(in));
     }
     decide(out, in->plan);
-    if (in->curl == CURLE_OPERATION_TIMEDOUT || row == &any_row) {
+    if (in->curl == CURLE_OPERATION_TIMEDOUT || row == &any_row || handshake_was_cut(in)) {
         /* Lost or slow is no fault of the settings, in whatever phase. */
         out->outcome = out->code == 0 ? outcome_of_silence(PB_PHASE(CONNECT)) : out->outcome;
     }

@@ -74,6 +74,7 @@ struct smtp_mail {
     bool mail_refused;
     bool delivered; /* this round has its 250 */
     bool data_written;
+    bool one_by_one; /* the next command goes out when the last one is answered */
 };
 
 /* Make this round as if it had never been on a connection; the permit and what earlier rounds decided stay. */

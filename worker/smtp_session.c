@@ -468,6 +468,15 @@ void smtp_session_free(struct smtp_session **session_p)
     *session_p = NULL;
 }
 
+void smtp_session_cut(struct smtp_session *session)
+{
+    const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    if (session->fd != CURL_SOCKET_BAD &&
+        setsockopt(session->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once) != 0) {
+        log_debug("smtp_cut", "server=%s errno=%d", session->server, errno);
+    }
+}
+
 const struct smtp_offer *smtp_session_offer(const struct smtp_session *session)
 {
     return &session->offer;

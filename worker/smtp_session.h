@@ -49,6 +49,10 @@ enum err smtp_session_open(const struct smtp_session_setup *setup, struct smtp_s
 /* Close the socket at once; accepts null. Send QUIT before if you care. */
 void smtp_session_free(struct smtp_session **session);
 
+/* What was handed over and is not acknowledged yet shall not linger: closing resets the connection (SO_LINGER 0). For
+ * content that is given up while the server reads slowly or not at all. */
+void smtp_session_cut(struct smtp_session *session);
+
 const struct smtp_offer *smtp_session_offer(const struct smtp_session *session);
 /* "host:port"; "TLSv1.3" or "". Borrowed from the session. */
 const char *smtp_session_server(const struct smtp_session *session);

@@ -46,8 +46,9 @@ struct smtp_transaction {
     bool retired;
     bool pumping;
     bool again;
-    bool rode; /* the current mail came as a rider */
-    bool idle; /* the owner was told */
+    bool rode;  /* the current mail came as a rider */
+    bool idle;  /* the owner was told */
+    bool heard; /* a whole reply, since the timer was armed */
     bool lost;
 };
 
@@ -162,6 +163,9 @@ static void lose(struct smtp_transaction *t, const char *text)
         return;
     }
     t->lost = true;
+    if (t->out_sent < t->out_len) {
+        smtp_session_cut(t->setup.session);
+    }
     struct smtp_mail *current = t->current;
     struct smtp_mail *rider = t->rider;
     t->current = NULL;
@@ -283,8 +287,9 @@ static bool may_take(const struct smtp_transaction *t)
 
 static void write_envelope(struct smtp_transaction *t, struct smtp_mail *mail, struct buf *out)
 {
+    mail->one_by_one = t->mode == SMTP_MODE_OFF;
     smtp_mail_write_mail(mail, t->offer, out);
-    if (t->mode != SMTP_MODE_OFF) {
+    if (!mail->one_by_one) {
         while (smtp_mail_write_rcpt(mail, t->offer, out)) {
         }
         smtp_mail_write_data(mail, out);
@@ -430,13 +435,38 @@ static bool is_stumble(const struct smtp_transaction *t, const struct smtp_mail 
             (reply->code == 554 && strncmp(reply->enhanced, "5.5.", 4) == 0));
 }
 
+/* Nobody knows any more which of the replies belongs to whom, so none of them counts. Pipelining may be too much for the
+ * server, and a connection that served before may bring a reply too many along: then it is begun again. */
+static void fall_out_of_step(struct smtp_transaction *t, struct smtp_mail *mail, int phase)
+{
+    static const char text[] = "a reply that does not fit the command";
+    enum smtp_mode before = t->mode;
+    if (before != SMTP_MODE_OFF) {
+        t->setup.owner->stumbled(t->setup.owner_arg);
+    }
+    if (t->mode < before || t->begun > 1) {
+        t->current = NULL;
+        restart(t, mail, text);
+    } else {
+        smtp_mail_rewind(mail);
+        smtp_mail_answer_loss(mail, phase, text);
+        mail->step = SMTP_MAIL_ANSWERED;
+    }
+    lose(t, text);
+}
+
 static void on_envelope_reply(struct smtp_transaction *t, struct smtp_mail *mail)
 {
+    int phase = smtp_mail_phase(mail);
     if (is_stumble(t, mail, &t->reply)) {
         t->setup.owner->stumbled(t->setup.owner_arg);
         t->current = NULL;
         restart(t, mail, t->reply.text);
         lose(t, "the server does not take pipelined commands");
+        return;
+    }
+    if (mail->one_by_one && t->out_len > 0) {
+        fall_out_of_step(t, mail, phase); /* an answer to a command that is not out yet */
         return;
     }
     switch (smtp_mail_take_reply(mail, &t->reply)) {
@@ -458,7 +488,7 @@ static void on_envelope_reply(struct smtp_transaction *t, struct smtp_mail *mail
     case SMTP_NEXT_BROKEN:
         break;
     }
-    lose(t, "a reply that does not fit the command");
+    fall_out_of_step(t, mail, phase);
 }
 
 /* 421: the server closes, whatever was asked (RFC 5321 3.8). */
@@ -535,6 +565,7 @@ static void take_bytes(struct smtp_transaction *t, const char *data, size_t len)
         if (t->reply.state == SMTP_REPLY_BAD) {
             lose(t, "the server's answer is no SMTP reply");
         } else if (t->reply.state == SMTP_REPLY_DONE) {
+            t->heard = true;
             on_reply(t);
             settle(t);
         }
@@ -560,9 +591,10 @@ static void read_replies(struct smtp_transaction *t)
             break; /* clear text: an empty descriptor wakes us when there is more */
         }
     }
-    if (!t->lost) {
-        arm(t);
+    if (!t->lost && t->heard) {
+        arm(t); /* only whole replies count: a server that drips bytes must not hold us for ever */
     }
+    t->heard = false;
 }
 
 /* Driving. */

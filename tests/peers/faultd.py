@@ -6,16 +6,20 @@ dropped after the dot. What the server saw is kept: .contents has
 the raw bytes of every mail up to its dot, whatever was answered; .commands every command line; .accepted only
 the mails that were answered with 2xx, .connections how often somebody came.
 
+Modes that begin with starttls-, cert- or tls offer STARTTLS and need `certificates`: a folder with NAME.pem and NAME.key for
+each cert-NAME, and srv for the others.
+
 In a test: `with FaultServer("rst-after-dot") as server`, and server.set_mode(…) later. By hand: faultd.py MODE
 """
+import select
 import socket
+import ssl
 import struct
 import sys
 import threading
 import time
 
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: close sends RST. Source: socket(7)
-STALL_S = 60                     # longer than any time-out of a test; ended early by close()
 
 GREETING_ANSWER = {"greet-421": b"421 4.3.2 too busy\r\n", "greet-554": b"554 5.3.2 no service here\r\n"}
 RCPT_ANSWER = {
@@ -34,12 +38,51 @@ DOT_ANSWER = {
     "251-after-dot": b"251 2.0.0 odd success\r\n",
     "multi-after-dot": b"250-2.0.0 first line\r\n250 2.0.0 Ok: queued as 4FZq1\r\n",
     "garbage-after-dot": b"\x00\xff what is this\r\n",
+    "421-after-dot": b"421 4.3.2 going down\r\n",
+    "354-after-dot": b"354 once more\r\n",
+    "twice-after-dot": b"250 2.0.0 Ok: queued as 4FZq1\r\n250 2.0.0 Ok: queued as 4FZq2\r\n",
 }
+# Instead of the reply to MAIL. An answer that is sent for ever is in ENDLESS.
+MAIL_ANSWER = {
+    "mail-530": b"530 5.7.0 Authentication required\r\n",
+    "mail-452": b"452 4.3.1 insufficient system storage\r\n",
+    "mail-421": b"421 4.3.2 going down\r\n",
+    "mail-354": b"354 go on\r\n",
+    "mail-099": b"099 what is this\r\n",
+    "mail-twice": b"250 2.1.0 ok\r\n250 2.1.0 ok\r\n",
+    "mail-two-codes": b"250-2.1.0 ok\r\n550 5.7.1 or not\r\n",
+    "mail-garbage": b"\x00\xff what is this\r\n",
+    "mail-huge": b"250 " + b"x" * 1000000 + b"\r\n",
+    "mail-escape": b"550 5.7.1 \x1b[31mred\x1b[0m \x00\xff\xc3\xa4 \xe2\x80\xae end\r\n",
+    "mail-bare-lf": b"250 2.1.0 ok\n",
+    "mail-bare-cr": b"250 2.1.0 ok\r",
+}
+ENDLESS = {  # what is said, in pieces, until the client goes
+    "greet-endless": b"220-" + b"x" * 500 + b"\r\n",
+    "greet-huge": b"x" * 4096,  # one line without an end
+    "ehlo-endless": b"250-" + b"x" * 60 + b"\r\n",
+    "mail-endless": b"250-" + b"x" * 500 + b"\r\n",
+    "dot-endless": b"250-" + b"x" * 500 + b"\r\n",
+}
+DRIPS = {"ehlo-drip": b"250-fault.test\r\n250-", "mail-drip": b"250-ok\r\n250", "dot-drip": b"250-ok\r\n250"}
+STARTTLS_ANSWER = {
+    "starttls-454": b"454 4.7.0 TLS not available\r\n",
+    "starttls-502": b"502 5.5.1 not implemented\r\n",
+    "starttls-inject": b"220 go ahead\r\n250-injected\r\n250-PIPELINING\r\n250 SIZE 1\r\n",
+}
+TLS_MODES = {"starttls-garbage", "starttls-close", "cert-srv", "cert-dnsonly", "cert-wrong", "cert-expired",
+             "cert-self", "tls10", "tls12", *STARTTLS_ANSWER}
+# Asked for in 26-hostile-servers; the others in 04-smtp-faults and 25-reply-classes.
+HOSTILE = {
+    "no-starttls", "ehlo-421", "stumble", "rcpt-missing", "rcpt-354", "data-250", "data-421", "body-stall", "body-421",
+    "early-250", "421-after-dot", "354-after-dot", "twice-after-dot", "idle-421", "utf8",
+    *MAIL_ANSWER, *ENDLESS, *DRIPS, *TLS_MODES} - {"mail-530", "mail-452"}
 MODES = sorted({
     "plain", "greet-never", "greet-close", "greet-rst", "greet-garbage", "no-ehlo", "no-pipelining",
     "mail-530", "mail-421-3rd", "mail-452", "data-451", "data-554", "data-drop", "body-rst", "body-drop",
     "drop-after-dot", "rst-after-dot", "stall-after-dot", "close-after-250", "quit-stall", "drip",
-    "auth-535", "auth-ok", "size-1000", "all-welcome", "rcpt-limit-3", "rcptmax-3", *GREETING_ANSWER, *DOT_ANSWER})
+    "auth-535", "auth-ok", "size-1000", "all-welcome", "rcpt-limit-3", "rcptmax-3",
+    *HOSTILE, *GREETING_ANSWER, *DOT_ANSWER})
 
 
 class Gone(Exception):
@@ -55,6 +98,7 @@ class Session:
         self.buffer = b""
         self.mails = 0       # MAIL commands of this connection
         self.recipients = [] # accepted ones of this mail
+        self.encrypted = False
 
     def say(self, data):
         if self.server.mode == "drip":
@@ -77,12 +121,36 @@ class Session:
         self.server.note_command(line)
         return line
 
+    def endless(self, data):
+        while not self.server.ended.is_set():
+            self.sock.sendall(data)
+        raise Gone
+
+    def drip_for_ever(self, data):
+        """A first piece, then a byte at a time, never the end of a reply."""
+        self.sock.sendall(data)
+        while not self.server.ended.wait(0.3):
+            self.sock.sendall(b" ")
+        raise Gone
+
+    def misbehave(self, step):
+        """What a mode STEP-endless or STEP-drip does instead of its reply."""
+        mode = self.server.mode
+        if mode.startswith(f"{step}-") and mode in ENDLESS:
+            self.endless(ENDLESS[mode])
+        if mode.startswith(f"{step}-") and mode in DRIPS:
+            self.drip_for_ever(DRIPS[mode])
+
     def reset(self):
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         raise Gone
 
     def stall(self):
-        self.server.ended.wait(STALL_S)
+        """Read nothing and say nothing, until the client goes."""
+        poll = select.poll()
+        poll.register(self.sock, select.POLLRDHUP)
+        while not self.server.ended.is_set() and not poll.poll(100):
+            pass
         raise Gone
 
     def serve(self):
@@ -110,6 +178,9 @@ class Session:
         if mode == "greet-garbage":
             self.say(b"\x00\xff HTTP/1.1 200 OK\r\n\r\n")
             raise Gone
+        if mode == "greet-huge":
+            self.sock.sendall(b"220 ")
+        self.misbehave("greet")
         self.say(b"220 fault.test ESMTP\r\n")
 
     def on_ehlo(self, _line):
@@ -117,10 +188,18 @@ class Session:
         if mode == "no-ehlo":
             self.say(b"502 5.5.1 not implemented\r\n")
             return
+        if mode == "ehlo-421":
+            self.say(b"421 4.3.2 going down\r\n")
+            raise Gone
+        self.misbehave("ehlo")
         words = [b"fault.test", b"8BITMIME", b"ENHANCEDSTATUSCODES"]
         words.append(b"SIZE 1000" if mode == "size-1000" else b"SIZE 35882577")
         if mode != "no-pipelining":
             words.append(b"PIPELINING")
+        if mode in TLS_MODES and not self.encrypted:
+            words.append(b"STARTTLS")
+        if mode == "utf8":
+            words.append(b"SMTPUTF8")
         if mode == "rcptmax-3":
             words.append(b"LIMITS RCPTMAX=3 MAILMAX=50")
         if mode.startswith("auth-"):
@@ -129,6 +208,25 @@ class Session:
 
     def on_helo(self, _line):
         self.say(b"250 fault.test\r\n")
+
+    def on_star(self, _line):
+        """STARTTLS."""
+        mode = self.server.mode
+        if mode not in TLS_MODES:
+            self.say(b"500 5.5.2 what\r\n")
+            return
+        self.sock.sendall(STARTTLS_ANSWER.get(mode, b"220 go ahead\r\n"))
+        if mode in ("starttls-454", "starttls-502"):
+            return
+        if mode == "starttls-close":
+            raise Gone
+        if mode == "starttls-garbage":
+            self.sock.sendall(b"this is no TLS record\r\n")
+            self.more()
+            raise Gone
+        self.sock = self.server.context.wrap_socket(self.sock, server_side=True)
+        self.encrypted = True
+        self.buffer = b""
 
     def on_auth(self, line):
         words = line.split()
@@ -144,10 +242,14 @@ class Session:
     def on_mail(self, _line):
         self.mails += 1
         self.recipients = []
-        if self.server.mode == "mail-530":
-            self.say(b"530 5.7.0 Authentication required\r\n")
-        elif self.server.mode == "mail-452":
-            self.say(b"452 4.3.1 insufficient system storage\r\n")
+        self.misbehave("mail")
+        if self.server.mode == "stumble" and self.buffer:
+            self.buffer = b""
+            self.say(b"503 5.5.1 one command at a time\r\n")
+        elif self.server.mode in MAIL_ANSWER:
+            self.say(MAIL_ANSWER[self.server.mode])
+            if self.server.mode == "mail-421":
+                raise Gone
         elif self.server.mode == "mail-421-3rd" and self.mails >= 3:
             self.say(b"421 4.7.0 too many messages\r\n")
             raise Gone
@@ -159,6 +261,12 @@ class Session:
         if address.startswith("drop"):
             self.say(b"421 4.3.0 bye\r\n")
             raise Gone
+        if self.server.mode == "rcpt-missing":
+            self.recipients.append(address)
+            return
+        if self.server.mode == "rcpt-354":
+            self.say(b"354 go on\r\n")
+            return
         if self.server.mode in TOO_MANY and len(self.recipients) >= 3:
             self.say(TOO_MANY[self.server.mode])
             return
@@ -177,12 +285,17 @@ class Session:
             self.say(b"451 4.3.0 try later\r\n")
         elif mode == "data-554":
             self.say(b"554 5.7.1 not you\r\n")
+        elif mode == "data-250":
+            self.say(b"250 2.0.0 ok\r\n")
+        elif mode == "data-421":
+            self.say(b"421 4.3.2 going down\r\n")
+            raise Gone
         elif mode == "data-drop":
             raise Gone
         elif not self.recipients:
             self.say(b"554 5.5.1 no valid recipients\r\n")
         else:
-            self.say(b"354 go on\r\n")
+            self.say(b"354 go on\r\n250 2.0.0 Ok: queued already\r\n" if mode == "early-250" else b"354 go on\r\n")
             self.content()
 
     def content(self):
@@ -190,6 +303,12 @@ class Session:
         if mode in ("body-rst", "body-drop"):
             self.more()
             self.reset() if mode == "body-rst" else self.drop()
+        if mode == "body-stall":
+            self.stall()
+        if mode == "body-421":
+            self.more()
+            self.say(b"421 4.3.2 going down\r\n")
+            self.stall()
         while b"\r\n.\r\n" not in self.buffer:
             self.more()
         content, _, self.buffer = self.buffer.partition(b"\r\n.\r\n")
@@ -200,11 +319,14 @@ class Session:
             self.reset()
         if mode == "stall-after-dot":
             self.stall()
+        self.misbehave("dot")
         answer = DOT_ANSWER.get(mode, b"250 2.0.0 Ok: queued as 4FZq1\r\n")
         if answer.startswith(b"25"):
             self.server.note_accepted(content + b"\r\n", self.recipients)
         self.say(answer)
-        if mode == "close-after-250":
+        if mode == "idle-421":
+            self.say(b"421 4.4.2 idle for too long\r\n")
+        if mode in ("close-after-250", "421-after-dot", "idle-421"):
             raise Gone
 
     def drop(self):
@@ -223,10 +345,26 @@ class Session:
         raise Gone
 
 
+def tls_context(mode, certificates):
+    name = mode.removeprefix("cert-") if mode.startswith("cert-") else "srv"
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    if mode == "tls10":
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1
+    if mode == "tls12":
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(certificates / f"{name}.pem", certificates / f"{name}.key")
+    return context
+
+
 class FaultServer:
     """Listens on a port of the kernel's choice from construction to close; a thread for each connection."""
 
-    def __init__(self, mode="plain"):
+    def __init__(self, mode="plain", certificates=None, host="127.0.0.1", port=0):
+        self.context = None
+        if mode in TLS_MODES:
+            self.context = tls_context(mode, certificates)
+        self.open = 0        # connections that are still there
         self.lock = threading.Lock()
         self.ended = threading.Event()
         self.commands = []
@@ -234,7 +372,7 @@ class FaultServer:
         self.accepted = []
         self.connections = 0
         self.set_mode(mode)
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.listener = socket.create_server((host, port), backlog=128)
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.accept_all, daemon=True).start()
 
@@ -251,16 +389,20 @@ class FaultServer:
                 return
             with self.lock:
                 self.connections += 1
+                self.open += 1
             threading.Thread(target=self.serve, args=(sock,), daemon=True).start()
 
     def serve(self, sock):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        session = Session(self, sock)
         try:
-            Session(self, sock).serve()
+            session.serve()
         except (Gone, OSError):
             pass
         finally:
-            sock.close()
+            session.sock.close()
+            with self.lock:
+                self.open -= 1
 
     def note_command(self, line):
         with self.lock:

@@ -41,12 +41,12 @@ class Authority:
         openssl("req", "-x509", *self.KEY, "-days", 2, "-subj", f"/CN={title}", "-keyout", folder / "ca.key",
                 "-out", self.certificate)
 
-    def make(self, name, alternatives):
+    def make(self, name, alternatives, days=2):
         request, extensions = self.folder / f"{name}.csr", self.folder / f"{name}.ext"
         extensions.write_text(f"basicConstraints=CA:FALSE\nsubjectAltName={alternatives}\n", encoding="ascii")
         openssl("req", *self.KEY, "-subj", f"/CN={name}", "-keyout", self.folder / f"{name}.key", "-out", request)
         openssl("x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self.folder / "ca.key",
-                "-CAcreateserial", "-days", 2, "-extfile", extensions, "-out", self.folder / f"{name}.pem")
+                "-CAcreateserial", "-days", days, "-extfile", extensions, "-out", self.folder / f"{name}.pem")
 
 
 class Postfix(Process):

@@ -257,9 +257,9 @@ class Lab(contextlib.ExitStack):
         import postfix_peer
         return self.add(postfix_peer.Postfix(self, **more)).start()
 
-    def faultd(self, mode="plain"):
+    def faultd(self, mode="plain", **more):
         import faultd
-        return self.enter_context(faultd.FaultServer(mode))
+        return self.enter_context(faultd.FaultServer(mode, **more))
 
     def publisher(self, broker):
         return self.enter_context(contextlib.closing(

@@ -35,6 +35,7 @@ struct manner {
     bool choke_on_rider;        /* no answer to a dot with something behind it */
     bool swallow_behind_dot;    /* forget what came behind the dot */
     bool go_without_recipients; /* 354 though all RCPT were refused */
+    bool drip_at_mail;          /* a byte every 10 ms instead of the reply to MAIL */
     bool close_when_idle;       /* close after the first mail, without a word */
     const char *greeting;
     const char *offer;
@@ -58,6 +59,7 @@ struct visitor {
     bool good; /* behaves, whatever the manner */
     unsigned mails;
     unsigned accepted;
+    struct loop_timer drip;
     struct buf in;
 };
 
@@ -132,12 +134,24 @@ static void on_rcpt(struct visitor *v, const char *line)
     say(v, "250 2.1.5 Ok\r\n");
 }
 
+static void drip(void *arg)
+{
+    struct visitor *v = arg;
+    if (v->fd >= 0) {
+        say(v, "2");
+        loop_timer_arm(&v->drip, 10);
+    }
+}
+
 static void on_mail(struct visitor *v)
 {
     const struct manner *m = manner_of(v);
     v->mails++;
     v->accepted = 0;
-    if (m->goodbye_at_mail == v->mails) {
+    if (m->drip_at_mail) {
+        loop_timer_init(&v->drip, v->fake->loop, drip, v);
+        loop_timer_arm(&v->drip, 0);
+    } else if (m->goodbye_at_mail == v->mails) {
         say(v, "421 4.7.0 Enough for one connection\r\n");
         leave(v);
     } else {
@@ -300,6 +314,9 @@ static void fake_close(struct fake *fake)
         struct visitor *v = fake->visitors;
         fake->visitors = v->next;
         leave(v);
+        if (v->drip.loop != NULL) {
+            loop_timer_disarm(&v->drip);
+        }
         buf_fini(&v->in);
         free(v);
     }
@@ -760,6 +777,49 @@ static void recipients_beyond_the_limit_go_in_further_mails(void **state)
     }
 }
 
+/* A reply too many or too few: nobody is blamed for another's refusal, and no content goes out. */
+static void replies_out_of_step_count_for_nobody(void **state)
+{
+    static const char twice[] = "250 2.1.0 Ok\r\n250 2.1.0 Ok\r\n";
+    static const struct {
+        struct manner manner;
+        const char *to[3];
+    } steps[] = {
+        {{.mail_reply = twice}, {"a@x.test", "b@x.test"}},
+        {{.mail_reply = twice, .no_pipelining = true}, {"a@x.test", "no@x.test"}},
+        {{.mail_reply = "250 2.1.0 Ok\r\n354 Go\r\n"}, {"a@x.test", "no@x.test"}},
+        {{.mail_reply = "354 Go\r\n"}, {"a@x.test", "no@x.test"}},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        struct world w;
+        world_open(&w, &steps[i].manner);
+        const struct delivery *delivery = start(&w, 0, steps[i].to);
+        turn_until(&w, &w.done, 1);
+        for (size_t r = 0; r < 2; r++) {
+            assert_int_equal(delivery->recipients[r].outcome, PB_OUTCOME(DEFERRED));
+            assert_int_equal(delivery->recipients[r].code, 0);
+        }
+        assert_false(was_seen(&w, "Subject"));
+        world_close(&w);
+    }
+}
+
+/* A byte now and then is no answer: the time for a reply runs on. */
+static void a_server_that_drips_does_not_hold_us(void **state)
+{
+    static const struct manner manner = {.drip_at_mail = true};
+    struct world w;
+    (void)state;
+    world_open(&w, &manner);
+    w.plan.reply_timeout_ms = 60;
+    (void)start(&w, 0, to_a);
+    turn_until(&w, &w.done, 1);
+    assert_all(&w, 1, PB_OUTCOME(DEFERRED));
+    assert_string_equal(w.mails[0].recipients[0].text, "no reply in time");
+    world_close(&w);
+}
+
 static void mails_behind_one_of_several_rounds_are_not_held_up(void **state)
 {
     static const struct manner manner = {.rcpt_limit = 1};
@@ -1179,6 +1239,8 @@ int main(void)
         cmocka_unit_test(the_reply_is_kept_with_its_recipient),
         cmocka_unit_test(the_next_envelope_rides_behind_the_dot),
         cmocka_unit_test(recipients_beyond_the_limit_go_in_further_mails),
+        cmocka_unit_test(replies_out_of_step_count_for_nobody),
+        cmocka_unit_test(a_server_that_drips_does_not_hold_us),
         cmocka_unit_test(mails_behind_one_of_several_rounds_are_not_held_up),
         cmocka_unit_test(commands_say_what_the_mail_needs),
         cmocka_unit_test(mode_envelope_waits_for_the_answer),
