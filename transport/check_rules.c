@@ -474,6 +474,17 @@ static const struct check_rule queue_acted_rules[] = {
 };
 static const struct check_set queue_acted = SET(queue_acted);
 
+static const struct check_rule audit_record_rules[] = {
+    {.field = "who", .form = CHECK_LINE, .required = true, .max = 128},
+    {.field = "act", .form = CHECK_LINE, .required = true, .max = 64},
+    {.field = "target", .form = CHECK_LINE, .max = 512},
+    {.field = "outcome", .form = CHECK_LINE, .required = true, .max = 32},
+    {.field = "why", .form = CHECK_LINE, .max = 512},
+    {.field = "at_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
+    {.field = "count", .form = CHECK_NUMBER},
+};
+static const struct check_set audit_record = SET(audit_record);
+
 static const struct check_set stats_ask = {PB_DESCRIPTOR(stats_ask), NULL, 0};
 
 static const struct check_rule state_count_rules[] = {
@@ -616,6 +627,7 @@ static const struct check_set *const sets[] = {
     &job_result,
     &queue_filter,
     &act_result,
+    &audit_record,
     &state_count,
     &worker_info,
     &held_profile,

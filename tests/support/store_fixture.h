@@ -140,6 +140,19 @@ static inline enum state state_of(struct fixture *fix, const char *id)
     return state;
 }
 
+/* Hold a request, or let it go. */
+static inline struct store_op op_hold(uint64_t pk, enum state from, bool held)
+{
+    struct store_op op = {.kind = STORE_HOLD, .event = fixture_event, .event_len = 5};
+    op.hold.pk = pk;
+    op.hold.from = from;
+    op.hold.held = held;
+    op.hold.visible_at_ms = 1000;
+    op.hold.changed_at_ms = 2000;
+    op.hold.reason = held ? "held" : "released";
+    return op;
+}
+
 static inline enum store_result body_of(struct fixture *fix, uint64_t pk)
 {
     struct store_op op = {.kind = STORE_BODY, .body = {.pk = pk}};
@@ -182,6 +195,9 @@ static inline void assert_rows_equal(const struct store_row *a, const struct sto
     if (a->results_len > 0) {
         assert_memory_equal(a->results, b->results, a->results_len);
     }
+    assert_string_equal(a->supersede_key, b->supersede_key);
+    assert_string_equal(a->labels != NULL ? a->labels : "", b->labels != NULL ? b->labels : "");
+    assert_int_equal(a->held, b->held);
 }
 
 /* A small generator whose numbers depend on the seed alone (xorshift64*). */

@@ -1,5 +1,6 @@
 # The base library.
 tpn_unit(buf tpn_base)
+tpn_unit(chain tpn_base)
 tpn_unit(conf tpn_base)
 tpn_unit(digest tpn_base)
 tpn_unit(err tpn_base)

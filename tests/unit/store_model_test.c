@@ -3,7 +3,10 @@
 #include "clock.h"
 #include "store_fixture.h"
 
-enum { BATCHES = 500, BATCH_MAX = 12, IDS = 150, PK_MAX = 400 };
+/* A step of the clock of events: days pass during a run. */
+static const int64_t hour_ms = 3600000;
+
+enum { BATCHES = 500, BATCH_MAX = 12, ROWS_MANY = 100000, IDS = 150, PK_MAX = 400 };
 
 /* What the generator remembers, so that most moves are legal. Both engines gave the same
  * answers to it. */
@@ -17,6 +20,10 @@ struct known {
 static const char *const profiles[] = {"", "office", "lab"};
 static const char *const producers[] = {"trackpro", "script"};
 static const char *const texts[] = {NULL, "", "250 2.0.0 Ok", "4.7.1 \xc3\xa4 later"};
+
+static const char *const keys[] = {"item 17", "item 18"};
+static const char *const labels[] = {NULL, "", "asset=17\n", "asset=17\nroom=b 4\n"};
+static const char *const wanted_labels[] = {NULL, NULL, "asset=17", "room=b 4", "room=b"};
 
 static uint64_t any_pk(const struct known *known, struct dice *dice)
 {
@@ -36,6 +43,12 @@ static void random_accept(struct dice *dice, struct store_op *op)
     row->accepted_at_ms = (int64_t)dice_roll(dice, 50);
     row->changed_at_ms = row->accepted_at_ms;
     row->recipients = (uint32_t)dice_roll(dice, 9);
+    row->accepted_at_ms *= hour_ms;
+    if (dice_roll(dice, 3) == 0) {
+        (void)snprintf(row->supersede_key, sizeof row->supersede_key, "%s",
+                       keys[dice_roll(dice, 2)]);
+    }
+    op->accept.labels = labels[dice_roll(dice, 4)];
     op->accept.digest[3] = (uint8_t)dice_roll(dice, 2);
     op->accept.known_only = dice_roll(dice, 10) == 0;
     op->accept.body = (const uint8_t *)"0123456789";
@@ -94,8 +107,75 @@ static void random_list(const struct known *known, struct dice *dice, struct sto
     op->list.profile = dice_roll(dice, 2) != 0 ? profiles[dice_roll(dice, 3)] : NULL;
     op->list.producer = dice_roll(dice, 2) != 0 ? producers[dice_roll(dice, 2)] : NULL;
     op->list.id_prefix = dice_roll(dice, 2) != 0 ? "id-1" : NULL;
+    op->list.label = wanted_labels[dice_roll(dice, 5)];
+    op->list.supersede_key = dice_roll(dice, 4) == 0 ? keys[dice_roll(dice, 2)] : NULL;
+    op->list.since_ms = dice_roll(dice, 4) == 0 ? hour_ms * (int64_t)dice_roll(dice, 50) : 0;
+    op->list.before_ms = dice_roll(dice, 4) == 0 ? hour_ms * (int64_t)dice_roll(dice, 50) : 0;
+    op->list.held_only = dice_roll(dice, 8) == 0;
     op->list.after = dice_roll(dice, known->pks + 1);
     op->list.limit = (size_t)dice_roll(dice, 20);
+}
+
+/* Half of the walks over a history are over the audit log, or ask for a label. */
+static void random_log(struct dice *dice, struct store_op *op)
+{
+    if (dice_roll(dice, 2) == 0) {
+        op->history.log = STORE_LOG_AUDIT;
+        op->history.after = dice_roll(dice, 20);
+        op->history.pk *= dice_roll(dice, 8) == 0 ? 1 : 0;
+    } else if (op->history.pk == 0) {
+        op->history.label = wanted_labels[dice_roll(dice, 5)];
+    }
+}
+
+/* What operators do, and the kept values. */
+static void random_act(const struct known *known, struct dice *dice, struct store_op *op,
+                       int64_t unique_ms)
+{
+    static const char *const names[] = {"pause/lab", "pause/office", "pauses", "quota/lab", ""};
+    uint64_t pk = any_pk(known, dice);
+    enum state from = pk < PK_MAX ? known->state[pk] : STATE_ACCEPTED;
+    switch (op->kind) {
+    case STORE_HOLD:
+        op->hold.pk = pk;
+        op->hold.from = from;
+        op->hold.held = dice_roll(dice, 3) != 0;
+        op->hold.visible_at_ms = (int64_t)dice_roll(dice, 50);
+        op->hold.changed_at_ms = unique_ms;
+        op->hold.reason = texts[dice_roll(dice, 4)];
+        break;
+    case STORE_EDIT:
+        op->edit.pk = pk;
+        op->edit.from = from;
+        op->edit.profile = dice_roll(dice, 2) != 0 ? profiles[dice_roll(dice, 3)] : NULL;
+        op->edit.data = (const uint8_t *)"edited";
+        op->edit.len = (size_t)dice_roll(dice, 7);
+        op->edit.results = (const uint8_t *)texts[dice_roll(dice, 4)];
+        op->edit.results_len =
+            op->edit.results != NULL ? strlen((const char *)op->edit.results) : 0;
+        op->edit.changed_at_ms = unique_ms;
+        break;
+    case STORE_AUDIT:
+        op->audit.at_ms = unique_ms;
+        op->audit.data = (const uint8_t *)"who did what";
+        op->audit.len = (size_t)dice_roll(dice, 13);
+        break;
+    case STORE_SEGMENTS:
+        op->segments.log = (enum store_log)dice_roll(dice, STORE_LOG_COUNT);
+        op->segments.after = dice_roll(dice, 2) * known->epoch << STORE_SEQUENCE_BITS;
+        op->segments.limit = 1 + (size_t)dice_roll(dice, 100);
+        break;
+    case STORE_KEEP:
+        op->keep.name = names[dice_roll(dice, 5)];
+        op->keep.data = (const uint8_t *)texts[dice_roll(dice, 4)];
+        op->keep.len = op->keep.data != NULL ? strlen((const char *)op->keep.data) : 0;
+        break;
+    default:
+        op->kept.prefix = (const char *[]){NULL, "pause", "pause/", "zoo"}[dice_roll(dice, 4)];
+        op->kept.after = (const char *[]){NULL, "pause/lab", "a"}[dice_roll(dice, 3)];
+        op->kept.limit = (size_t)dice_roll(dice, 5);
+        break;
+    }
 }
 
 /* Any op; ids are static texts or lie in `id`. */
@@ -104,10 +184,11 @@ static void random_op(const struct known *known, struct dice *dice, struct store
 {
     static const char *const ids[] = {"id-1", "id-7", "id-77", "id-100", "none", ""};
     static const enum store_kind kinds[] = {
-        STORE_ACCEPT, STORE_ACCEPT, STORE_ACCEPT,  STORE_MOVE,   STORE_MOVE,
-        STORE_MOVE,   STORE_MOVE,   STORE_MOVE,    STORE_MOVE,   STORE_NOTE,
-        STORE_GET,    STORE_DUE,    STORE_DUE,     STORE_LANES,  STORE_LIVE,
-        STORE_BODY,   STORE_LIST,   STORE_HISTORY, STORE_COUNTS, STORE_SWEEP,
+        STORE_ACCEPT, STORE_ACCEPT, STORE_ACCEPT, STORE_MOVE, STORE_MOVE,  STORE_MOVE,
+        STORE_MOVE,   STORE_MOVE,   STORE_MOVE,   STORE_NOTE, STORE_GET,   STORE_DUE,
+        STORE_DUE,    STORE_LANES,  STORE_LIVE,   STORE_BODY, STORE_LIST,  STORE_HISTORY,
+        STORE_COUNTS, STORE_SWEEP,  STORE_HOLD,   STORE_EDIT, STORE_AUDIT, STORE_SEGMENTS,
+        STORE_KEEP,   STORE_KEPT,
     };
     *op = (struct store_op){.kind = kinds[dice_roll(dice, sizeof kinds / sizeof kinds[0])]};
     if (op->kind == STORE_ACCEPT && known->pks + BATCH_MAX >= PK_MAX) {
@@ -144,11 +225,21 @@ static void random_op(const struct known *known, struct dice *dice, struct store
         op->history.pk = dice_roll(dice, 2) * any_pk(known, dice);
         op->history.after = known->epoch << STORE_SEQUENCE_BITS | dice_roll(dice, 300);
         op->history.limit = (size_t)dice_roll(dice, 30);
+        random_log(dice, op);
         break;
     case STORE_SWEEP:
-        op->sweep.before_ms = unique_ms - (int64_t)dice_roll(dice, 3000);
+        op->sweep.before_ms = unique_ms - hour_ms * (int64_t)dice_roll(dice, 3000);
+        op->sweep.history_before_ms = unique_ms - hour_ms * (int64_t)dice_roll(dice, 6000);
         /* None, or all: which rows a smaller step takes is each engine's own affair. */
-        op->sweep.limit = (size_t)dice_roll(dice, 2) * PK_MAX;
+        op->sweep.limit = (size_t)dice_roll(dice, 2) * ROWS_MANY;
+        break;
+    case STORE_HOLD:
+    case STORE_EDIT:
+    case STORE_AUDIT:
+    case STORE_SEGMENTS:
+    case STORE_KEEP:
+    case STORE_KEPT:
+        random_act(known, dice, op, unique_ms);
         break;
     case STORE_LANES:
     case STORE_LIVE:
@@ -178,6 +269,33 @@ static void compare_history(const struct store_op *a, const struct store_op *b)
         assert_int_equal(x->at_ms, y->at_ms);
         assert_int_equal(x->len, y->len);
         assert_memory_equal(x->data, y->data, x->len);
+        assert_int_equal(x->chained, y->chained);
+        assert_memory_equal(x->chain, y->chain, DIGEST_BYTES);
+        assert_int_equal(x->matches, y->matches);
+    }
+}
+
+static void compare_segments(const struct store_op *a, const struct store_op *b)
+{
+    assert_int_equal(a->segments.count, b->segments.count);
+    for (size_t i = 0; i < a->segments.count; i++) {
+        const struct store_segment *x = &a->segments.segments[i];
+        const struct store_segment *y = &b->segments.segments[i];
+        assert_memory_equal(&x->chain, &y->chain, sizeof x->chain);
+        assert_int_equal(x->open, y->open);
+        assert_int_equal(x->swept, y->swept);
+        assert_int_equal(x->chained, y->chained);
+    }
+}
+
+static void compare_kept(const struct store_op *a, const struct store_op *b)
+{
+    assert_int_equal(a->kept.count, b->kept.count);
+    for (size_t i = 0; i < a->kept.count; i++) {
+        assert_string_equal(a->kept.values[i].name, b->kept.values[i].name);
+        assert_int_equal(a->kept.values[i].len, b->kept.values[i].len);
+        assert_memory_equal(a->kept.values[i].data, b->kept.values[i].data,
+                            a->kept.values[i].len);
     }
 }
 
@@ -215,6 +333,8 @@ static void compare_ops(const struct store_op *a, const struct store_op *b)
         break;
     case STORE_BODY:
         assert_int_equal(a->body.len, b->body.len);
+        assert_int_equal(a->body.edit_len, b->body.edit_len);
+        assert_memory_equal(a->body.edit, b->body.edit, a->body.edit_len);
         break;
     case STORE_LIST:
         compare_row_lists(a->list.rows, a->list.count, b->list.rows, b->list.count);
@@ -225,12 +345,26 @@ static void compare_ops(const struct store_op *a, const struct store_op *b)
         break;
     case STORE_COUNTS:
         assert_memory_equal(a->counts.by_state, b->counts.by_state, sizeof a->counts.by_state);
+        assert_int_equal(a->counts.held, b->counts.held);
         break;
     case STORE_SWEEP:
         assert_int_equal(a->sweep.swept, b->sweep.swept);
+        assert_int_equal(a->sweep.history_swept, b->sweep.history_swept);
+        break;
+    case STORE_AUDIT:
+        assert_int_equal(a->audit.number, b->audit.number);
+        break;
+    case STORE_SEGMENTS:
+        compare_segments(a, b);
+        break;
+    case STORE_KEPT:
+        compare_kept(a, b);
         break;
     case STORE_MOVE:
     case STORE_NOTE:
+    case STORE_HOLD:
+    case STORE_EDIT:
+    case STORE_KEEP:
     case STORE_KIND_COUNT:
         break;
     }
@@ -269,7 +403,8 @@ static void same_answers_as_the_reference(void **state)
     for (int batch = 0; batch < BATCHES; batch++) {
         size_t count = 1 + dice_roll(&dice, BATCH_MAX);
         for (size_t i = 0; i < count; i++) {
-            random_op(known, &dice, &ops[i], (int64_t)batch * BATCH_MAX + (int64_t)i);
+            random_op(known, &dice, &ops[i],
+                      hour_ms * ((int64_t)batch * BATCH_MAX + (int64_t)i));
             ops[BATCH_MAX + i] = ops[i];
         }
         assert_int_equal(fixture_call(disk, ops, count), STORE_CALL_DONE);

@@ -3,11 +3,17 @@
 
 #include "clock.h"
 #include "err.h"
+#include "mem.h"
 
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+struct digest_maker {
+    EVP_MD_CTX *context; /* keeps the algorithm from one digest to the next */
+};
 
 void digest_sha256(const void *data, size_t len, uint8_t out[DIGEST_BYTES])
 {
@@ -27,6 +33,37 @@ void digest_texts(const char *const texts[], size_t count, uint8_t out[DIGEST_BY
         bug("SHA-256 is not available");
     }
     EVP_MD_CTX_free(context);
+}
+
+struct digest_maker *digest_maker_new(void)
+{
+    struct digest_maker *maker = mem_zero(1, sizeof *maker);
+    maker->context = EVP_MD_CTX_new();
+    if (maker->context == NULL || EVP_DigestInit_ex(maker->context, EVP_sha256(), NULL) != 1) {
+        bug("SHA-256 is not available");
+    }
+    return maker;
+}
+
+void digest_maker_free(struct digest_maker **maker)
+{
+    if (*maker != NULL) {
+        EVP_MD_CTX_free((*maker)->context);
+        free(*maker);
+        *maker = NULL;
+    }
+}
+
+void digest_maker_run(struct digest_maker *maker, const struct digest_part parts[],
+                      size_t count, uint8_t out[DIGEST_BYTES])
+{
+    int good = EVP_DigestInit_ex(maker->context, NULL, NULL) == 1;
+    for (size_t i = 0; good && i < count; i++) {
+        good = EVP_DigestUpdate(maker->context, parts[i].data, parts[i].len) == 1;
+    }
+    if (!good || EVP_DigestFinal_ex(maker->context, out, NULL) != 1) {
+        bug("SHA-256 is not available");
+    }
 }
 
 const char *digest_hex(const uint8_t *data, size_t len, char *out)

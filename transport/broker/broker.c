@@ -282,7 +282,8 @@ enum err broker_start(struct broker *broker, const struct broker_conf *conf, str
     schedule_init(&broker->schedule, broker);
     lease_init(broker);
     lease_recover(broker);
-    retention_init(&broker->retention, loop, broker->ledger, conf->retention_ms);
+    retention_init(&broker->retention, loop, broker->ledger, conf->retention_ms,
+                   conf->evidence_ms);
     loop_timer_init(&broker->tick, loop, tick, broker);
     loop_timer_arm(&broker->tick, conf->beat_ms);
     loop_before_wait(loop, turn, broker);

@@ -19,7 +19,8 @@ struct broker_conf {
     char *profiles_file;  /* "" = none */
     char *plain_producer; /* name of those who connect without a key */
     uint64_t reserve_bytes;
-    uint64_t retention_ms; /* a request that is final for so long is forgotten */
+    uint64_t retention_ms;
+    uint64_t evidence_ms; /* a request that is final for so long is forgotten */
     uint32_t beat_ms;      /* between heartbeats */
     uint32_t liveness_ms;  /* a worker that is silent for so long is lost */
     uint32_t lease_ms;

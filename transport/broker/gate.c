@@ -252,7 +252,8 @@ static struct request *new_request(struct broker *broker, struct wire_in *in,
     return request;
 }
 
-static void fill_row(struct store_row *row, const struct request *request)
+static void fill_row(struct store_row *row, const struct request *request,
+                     const PB(NotificationRequest) *parsed)
 {
     (void)snprintf(row->producer, sizeof row->producer, "%s", request->lane->key.producer);
     (void)snprintf(row->id, sizeof row->id, "%s", request->id);
@@ -264,6 +265,20 @@ static void fill_row(struct store_row *row, const struct request *request)
     row->accepted_at_ms = request->accepted_at_ms;
     row->changed_at_ms = request->accepted_at_ms;
     row->recipients = request->recipients;
+    (void)snprintf(row->supersede_key, sizeof row->supersede_key, "%s", parsed->supersede_key);
+}
+
+/* The labels as the store takes them: a line each. Their fields hold no control character. */
+static char *label_lines(const PB(NotificationRequest) *parsed)
+{
+    struct buf lines;
+    buf_init(&lines, (size_t)STORE_LABELS_MAX * STORE_LABEL_BYTES);
+    for (size_t i = 0; i < parsed->n_labels; i++) {
+        buf_add_format(&lines, "%s=%s\n", parsed->labels[i]->name, parsed->labels[i]->value);
+    }
+    char *text = parsed->n_labels > 0 ? mem_text(buf_text(&lines)) : NULL;
+    buf_fini(&lines);
+    return text;
 }
 
 static void accept(struct broker *broker, struct wire_in *in, int64_t now_ms)
@@ -277,7 +292,9 @@ static void accept(struct broker *broker, struct wire_in *in, int64_t now_ms)
     submission->request = request;
 
     struct ledger_op *op = ledger_op_new(STORE_ACCEPT, accepted, submission);
-    fill_row(&op->store.accept.row, request);
+    fill_row(&op->store.accept.row, request, parsed);
+    op->texts = label_lines(parsed); /* the ledger frees it */
+    op->store.accept.labels = op->texts;
     op->store.accept.body = wire_blob_data(request->body);
     op->store.accept.body_len = wire_blob_len(request->body);
     broker->accepting_bytes += op->store.accept.body_len;

@@ -123,7 +123,8 @@ static void put_back(struct ledger *ledger)
     struct ledger_op *op = NULL;
     while ((op = TAILQ_FIRST(&ledger->out)) != NULL) {
         TAILQ_REMOVE(&ledger->out, op, link);
-        if (op->store.kind == STORE_MOVE || op->store.kind == STORE_NOTE) {
+        if (op->store.kind == STORE_MOVE || op->store.kind == STORE_NOTE ||
+            op->store.kind == STORE_AUDIT) {
             TAILQ_INSERT_TAIL(&keep, op, link);
             ledger->waiting_count++;
             continue;

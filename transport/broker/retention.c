@@ -18,15 +18,19 @@ static void answered(void *arg, struct ledger_op *op)
     retention->asking = false;
     if (op->store.result == STORE_DONE) {
         retention->forgotten += op->store.sweep.swept;
-        if ((op->store.sweep.swept == RETENTION_STEP_ROWS || op->store.sweep.more) &&
-            !retention->stopped) {
+        retention->forgotten_entries += op->store.sweep.history_swept;
+        bool full = op->store.sweep.swept == RETENTION_STEP_ROWS ||
+                    op->store.sweep.history_swept == RETENTION_STEP_ROWS;
+        if ((full || op->store.sweep.more) && !retention->stopped) {
             ask(retention);
             return;
         }
     }
-    if (retention->forgotten > 0) {
-        log_info("retention", "forgotten=%" PRIu64, retention->forgotten);
+    if (retention->forgotten > 0 || retention->forgotten_entries > 0) {
+        log_info("retention", "forgotten=%" PRIu64 " entries=%" PRIu64, retention->forgotten,
+                 retention->forgotten_entries);
         retention->forgotten = 0;
+        retention->forgotten_entries = 0;
     }
     if (!retention->stopped) {
         loop_timer_arm(&retention->timer, RETENTION_PERIOD_MS);
@@ -37,6 +41,7 @@ static void ask(struct retention *retention)
 {
     struct ledger_op *op = ledger_op_new(STORE_SWEEP, answered, retention);
     op->store.sweep.before_ms = clock_wall_ms() - (int64_t)retention->keep_ms;
+    op->store.sweep.history_before_ms = clock_wall_ms() - (int64_t)retention->keep_history_ms;
     op->store.sweep.limit = RETENTION_STEP_ROWS;
     retention->asking = true;
     ledger_add(retention->ledger, op);
@@ -51,9 +56,12 @@ static void look(void *arg)
 }
 
 void retention_init(struct retention *retention, struct loop *loop, struct ledger *ledger,
-                    uint64_t keep_ms)
+                    uint64_t keep_ms, uint64_t keep_history_ms)
 {
-    *retention = (struct retention){.ledger = ledger, .keep_ms = keep_ms};
+    *retention = (struct retention){.ledger = ledger,
+                                    .keep_ms = keep_ms,
+                                    .keep_history_ms =
+                                        keep_history_ms > keep_ms ? keep_history_ms : keep_ms};
     loop_timer_init(&retention->timer, loop, look, retention);
     loop_timer_arm(&retention->timer, RETENTION_PERIOD_MS);
 }

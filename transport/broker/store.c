@@ -11,6 +11,8 @@ void store_row_fini(struct store_row *row)
     free(row->results);
     row->results = NULL;
     row->results_len = 0;
+    free(row->labels);
+    row->labels = NULL;
 }
 
 static void free_rows(struct store_row **rows, size_t *count)
@@ -30,6 +32,16 @@ static void free_events(struct store_event **events, size_t *count)
     }
     free(*events);
     *events = NULL;
+    *count = 0;
+}
+
+static void free_values(struct store_value **values, size_t *count)
+{
+    for (size_t i = 0; i < *count; i++) {
+        free((*values)[i].data);
+    }
+    free(*values);
+    *values = NULL;
     *count = 0;
 }
 
@@ -57,6 +69,9 @@ void store_op_fini(struct store_op *op)
         free(op->body.data);
         op->body.data = NULL;
         op->body.len = 0;
+        free(op->body.edit);
+        op->body.edit = NULL;
+        op->body.edit_len = 0;
         break;
     case STORE_LIST:
         free_rows(&op->list.rows, &op->list.count);
@@ -64,8 +79,20 @@ void store_op_fini(struct store_op *op)
     case STORE_HISTORY:
         free_events(&op->history.events, &op->history.count);
         break;
+    case STORE_SEGMENTS:
+        free(op->segments.segments);
+        op->segments.segments = NULL;
+        op->segments.count = 0;
+        break;
+    case STORE_KEPT:
+        free_values(&op->kept.values, &op->kept.count);
+        break;
     case STORE_MOVE:
     case STORE_NOTE:
+    case STORE_HOLD:
+    case STORE_EDIT:
+    case STORE_AUDIT:
+    case STORE_KEEP:
     case STORE_COUNTS:
     case STORE_SWEEP:
     case STORE_KIND_COUNT:

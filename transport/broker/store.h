@@ -9,7 +9,14 @@
  *   row      state, times, lease, counters, results per recipient        until retention ends
  *   key      producer + id -> row, content digest                        outlives the row's body
  *   body     the request's bytes as its producer sent them               until SENT or HANDED_OFF; else until retention ends
- *   history  every event of every request, append-only, in commit order  until retention ends
+ *   edit     what an operator changed of it, beside the body             as the body
+ *   labels   texts "name=value" -> rows                                  until the history of the row ends
+ *   history  every event of every request, append-only, in commit order  by whole days, by a retention time of its own
+ *   audit    what operators did and were refused, append-only            as the history
+ *   kept     small named values of the broker (pauses, counters)         until forgotten by name
+ *
+ * History and audit are chained by digests, day by day (chain.h). A day that was swept leaves its stretch of the chain
+ * (STORE_SEGMENTS): where it began, where it ended, how many entries it had.
  *
  * Events are numbered by the engine as they are written: epoch (rises at every open) and sequence (1, 2, 3 … in an epoch,
  * without gaps, for a rolled back batch takes its numbers back). So whoever publishes only what was committed publishes
@@ -17,6 +24,7 @@
 #ifndef TPN_STORE_H
 #define TPN_STORE_H
 
+#include "chain.h"
 #include "err.h"
 #include "state.h"
 
@@ -30,8 +38,12 @@ enum {
     STORE_PROFILE_BYTES = 64 + 1,
     STORE_WORKER_BYTES = 128 + 1,
     STORE_REASON_BYTES = 256,
+    STORE_SUPERSEDE_BYTES = 200 + 1,
+    STORE_LABEL_BYTES = 64 + 1 + 512 + 1, /* "name=value" */
+    STORE_LABELS_MAX = 32,                /* of one request */
+    STORE_NAME_BYTES = 255 + 1,           /* of a kept value */
     STORE_DIGEST_BYTES = 32,
-    STORE_SCHEMA_VERSION = 1
+    STORE_SCHEMA_VERSION = 2
 };
 
 /* A request as it stands. Texts are NUL-terminated. */
@@ -57,6 +69,9 @@ struct store_row {
         results; /* packed PB(RequestStatus) with field recipients only: every recipient, in order */
     size_t results_len;
     uint64_t last_event; /* number of its newest history entry, 0 = none */
+    char supersede_key[STORE_SUPERSEDE_BYTES]; /* "" = none */
+    char *labels; /* a line "name=value\n" each, in the order given; null = none */
+    bool held;    /* an operator holds it: it takes no turn. Any MOVE ends that */
 };
 
 /* Free what a row holds; accepts a zeroed one. */
@@ -70,23 +85,55 @@ struct store_event {
     uint64_t number;
     uint64_t pk;
     int64_t at_ms;
-    uint8_t *data; /* packed PB(StatusEvent) without epoch and sequence */
+    uint8_t *
+        data; /* packed PB(StatusEvent) without epoch and sequence; of the audit: PB(AuditRecord) */
+    size_t len;
+    bool chained;                /* false: written before the store had a chain (schema 1) */
+    uint8_t chain[DIGEST_BYTES]; /* chain value of the entry */
+    bool matches; /* its request has the label that was asked for; true when none was */
+};
+
+/* The two chained logs. The numbers are on disk. */
+enum store_log {
+    STORE_LOG_EVENTS = 0, /* the history */
+    STORE_LOG_AUDIT = 1,
+    STORE_LOG_COUNT
+};
+
+/* A day of a log. */
+struct store_segment {
+    struct chain chain;
+    bool open;    /* the present day: it still grows */
+    bool swept;   /* its entries are gone, or going */
+    bool chained; /* false: the entries from before the store had a chain */
+};
+
+/* A small named value. */
+struct store_value {
+    char name[STORE_NAME_BYTES];
+    uint8_t *data;
     size_t len;
 };
 
 enum store_kind {
     STORE_ACCEPT, /* a new request */
     STORE_MOVE, /* every change of state: lease, permit, result, retry, release, cancel, requeue … */
-    STORE_NOTE,    /* an event without a change of state */
-    STORE_GET,     /* one row by producer and id */
-    STORE_DUE,     /* rows of a lane that are ready to be leased */
-    STORE_LANES,   /* which lanes have live rows */
-    STORE_LIVE,    /* rows LEASED or PERMITTED: asked once after open */
-    STORE_BODY,    /* a request's bytes */
-    STORE_LIST,    /* rows by filter, page by page */
-    STORE_HISTORY, /* events of one request, or by number */
-    STORE_COUNTS,  /* how many rows in each state */
-    STORE_SWEEP,   /* forget what is older than the retention time, a bounded step */
+    STORE_NOTE,     /* an event without a change of state */
+    STORE_HOLD,     /* take a waiting row out of its lane, or let it back */
+    STORE_EDIT,     /* another profile or other recipients for a row that nobody has */
+    STORE_AUDIT,    /* append to the audit log */
+    STORE_GET,      /* one row by producer and id */
+    STORE_DUE,      /* rows of a lane that are ready to be leased */
+    STORE_LANES,    /* which lanes have live rows */
+    STORE_LIVE,     /* rows LEASED or PERMITTED: asked once after open */
+    STORE_BODY,     /* a request's bytes */
+    STORE_LIST,     /* rows by filter, page by page */
+    STORE_HISTORY,  /* events of one request, or by number */
+    STORE_COUNTS,   /* how many rows in each state */
+    STORE_SWEEP,    /* forget what is older than the retention times, a bounded step */
+    STORE_SEGMENTS, /* the days of a log */
+    STORE_KEEP,     /* set or forget a kept value */
+    STORE_KEPT,     /* kept values by the begin of their name */
     STORE_KIND_COUNT
 };
 
@@ -96,7 +143,7 @@ enum store_result {
     STORE_DONE,
     STORE_DUPLICATE, /* ACCEPT: same producer, id and digest; row tells how it stands */
     STORE_CONFLICT,  /* ACCEPT: same producer and id, other digest */
-    STORE_STALE, /* MOVE: the row's lease or state is not what the op expects: nothing was changed */
+    STORE_STALE, /* MOVE, HOLD, EDIT: the row's lease or state is not what the op expects: nothing was changed */
     STORE_NOT_FOUND,
     STORE_REFUSED /* the op itself is wrong; why says how */
 };
@@ -125,13 +172,14 @@ struct store_op {
     union {
         struct {
             struct store_row
-                row; /* in: all but pk, last_event, results; out: pk, or the duplicate's row */
+                row; /* in: all but pk, last_event, results, labels, held; out: pk, or the duplicate's row */
             const uint8_t *results; /* row.results of the new row, borrowed; may be null */
             size_t results_len;
             uint8_t digest[STORE_DIGEST_BYTES];
             const uint8_t *body; /* borrowed */
             size_t body_len;
             bool known_only; /* only tell whether it is known: a new one is NOT_FOUND */
+            const char *labels; /* as row.labels, borrowed; may be null */
         } accept;
         struct {
             uint64_t pk;
@@ -154,6 +202,32 @@ struct store_op {
         struct {
             uint64_t pk;
         } note;
+        struct {
+            uint64_t pk;
+            enum state from; /* ACCEPTED or DEFERRED: the row must be in it */
+            bool held;       /* new value; REFUSED when it has it already */
+            int64_t visible_at_ms;
+            int64_t changed_at_ms;
+            const char *reason; /* borrowed; null = "" */
+        } hold;                 /* a held row is not due, and no MOVE may lease it (STALE) */
+        struct {
+            uint64_t pk;
+            enum state
+                from; /* the row must be in it; not LEASED, PERMITTED, SENT, HANDED_OFF */
+            const char *profile; /* borrowed; null = as it was */
+            const uint8_t *
+                data; /* borrowed: the whole edit, in place of an earlier one; packed PB(RequestEdit) */
+            size_t len;
+            const uint8_t *results; /* borrowed; null = leave as it is */
+            size_t results_len;
+            int64_t changed_at_ms;
+        } edit; /* REFUSED "the body is gone" when it is not there */
+        struct {
+            int64_t at_ms;
+            const uint8_t *data; /* borrowed: packed PB(AuditRecord) */
+            size_t len;
+            uint64_t number; /* out: 1, 2, 3 … */
+        } audit;
         struct {
             const char *producer; /* null = any: the newest row of that id */
             const char *id;
@@ -183,12 +257,20 @@ struct store_op {
             uint64_t pk;
             uint8_t *data; /* out */
             size_t len;
+            uint8_t *edit; /* out: of the newest EDIT; null = none */
+            size_t edit_len;
         } body;
         struct {
             uint32_t states;      /* mask 1 << state; 0 = all */
             const char *profile;  /* null = any */
             const char *producer; /* null = any */
             const char *id_prefix;
+            const char *label; /* "name=value"; null = any */
+            /* Only rows that are not final and have this key; null = any. With a producer it is a short walk. */
+            const char *supersede_key;
+            int64_t since_ms;  /* accepted then or later; 0 = any */
+            int64_t before_ms; /* accepted earlier; 0 = any */
+            bool held_only;
             uint64_t after; /* cursor: pk */
             size_t limit;
             struct store_row *rows; /* out, by rising pk */
@@ -198,7 +280,10 @@ struct store_op {
                               at a bounded number of rows a call */
         } list;
         struct {
-            uint64_t pk;    /* events of this request, oldest first; 0 = of all, by number */
+            enum store_log log; /* AUDIT: pk must be 0 */
+            uint64_t pk; /* events of this request, oldest first; 0 = of all, by number */
+            const char
+                *label;     /* borrowed: sets store_event.matches; null = any. Only with pk 0 */
             uint64_t after; /* behind this number, rising; 0 = from the first */
             size_t limit;
             struct store_event *events; /* out */
@@ -206,17 +291,41 @@ struct store_op {
         } history;
         struct {
             uint64_t by_state[STATE_COUNT]; /* out */
+            uint64_t held;                  /* out: of those ACCEPTED and DEFERRED */
         } counts;
         struct {
-            int64_t before_ms; /* rows that became final before this go, with key and history */
+            int64_t before_ms; /* rows that became final before this go, with key and body */
+            int64_t
+                history_before_ms; /* days of both logs that ended before this go, the oldest first, and none before
+                                        * those in front of it: a clock that once ran ahead keeps more. Their chain values stay */
             size_t limit;
-            size_t swept; /* out */
+            size_t swept;         /* out: rows */
+            size_t history_swept; /* out: entries of both logs */
             bool more; /* out: not all rows were looked at yet, call again. An engine looks at a
                              bounded number of rows a call, and which old rows go first is its own affair */
         } sweep;
+        struct {
+            enum store_log log;
+            uint64_t after; /* segments that begin behind this number; 0 = from the first */
+            size_t limit;
+            struct store_segment *segments; /* out, by rising number; the open one last */
+            size_t count;
+        } segments;
+        struct {
+            const char *name;    /* borrowed, not empty */
+            const uint8_t *data; /* borrowed; null = forget it */
+            size_t len;
+        } keep;
+        struct {
+            const char *prefix; /* borrowed; null = all */
+            const char *after;  /* borrowed: names behind this one; null = from the first */
+            size_t limit;
+            struct store_value *values; /* out, by name */
+            size_t count;
+        } kept;
     };
 
-    /* ACCEPT, MOVE, NOTE: the event that is written with the change. */
+    /* ACCEPT, MOVE, NOTE, HOLD, EDIT: the event that is written with the change. */
     const uint8_t
         *event; /* packed PB(StatusEvent) without epoch and sequence, borrowed; null = none */
     size_t event_len;
@@ -244,7 +353,8 @@ struct store {
 
 struct store_engine {
     const char *name;
-    /* ERR_CONFLICT: another process has it open. ERR_CONFIG: a newer schema, or no store. ERR_STORAGE: disk. */
+    /* An older schema is brought up to date in one transaction.
+     * ERR_CONFLICT: another process has it open. ERR_CONFIG: a newer schema, or no store. ERR_STORAGE: disk. */
     enum err (*open)(const struct store_options *options, struct store **out,
                      struct err_text *why);
     /* Run the ops in order in one transaction and commit it durably. Fills result (and output) of each. */
@@ -252,7 +362,7 @@ struct store_engine {
                             struct err_text *why);
     /* Nothing waits: do a bounded piece of housekeeping (checkpoint). True when there is more of it. */
     bool (*idle)(struct store *store);
-    /* Check the whole store for damage. ERR_STORAGE with the first finding in why. */
+    /* Check the whole store for damage, the chains of both logs included. ERR_STORAGE with the first finding in why. */
     enum err (*check)(struct store *store, struct err_text *why);
     /* Close and null. */
     void (*close)(struct store **store);

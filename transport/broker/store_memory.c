@@ -4,6 +4,7 @@
  * The model-based test runs the same ops on it and on the real engines and compares all
  * answers; unit tests of the broker use it for speed. It forgets everything at close and
  * never fails. Not for use: its memory grows. */
+#include "store_memory.h"
 #include "clock.h"
 #include "mem.h"
 #include "store_rules.h"
@@ -16,6 +17,15 @@ struct item {
     uint8_t digest[STORE_DIGEST_BYTES];
     uint8_t *body; /* null = gone */
     size_t body_len;
+    uint8_t *edit; /* null = none */
+    size_t edit_len;
+};
+
+/* A label of a row that is gone: kept as long as its history. */
+struct old_label {
+    char text[STORE_LABEL_BYTES];
+    uint64_t pk;
+    uint64_t until; /* number of the row's last event */
 };
 
 struct memory_store {
@@ -23,8 +33,11 @@ struct memory_store {
     struct item *items; /* by rising pk */
     size_t count;
     size_t room;
-    struct store_event *events; /* by rising number */
-    size_t event_count;
+    struct memory_log logs[STORE_LOG_COUNT];
+    struct digest_maker *digests;
+    struct old_label *labels;
+    size_t label_count;
+    struct memory_kept kept;
     uint64_t last_pk;
     uint64_t sequence;
 };
@@ -42,6 +55,7 @@ static enum err engine_open(const struct store_options *options, struct store **
     struct memory_store *store = mem_zero(1, sizeof *store);
     store->base.engine = &store_memory;
     store->base.epoch = 1;
+    store->digests = digest_maker_new();
     *out = &store->base;
     return ERR_OK;
 }
@@ -50,6 +64,7 @@ static void free_item(struct item *item)
 {
     store_row_fini(&item->row);
     free(item->body);
+    free(item->edit);
 }
 
 static void engine_close(struct store **base)
@@ -61,11 +76,13 @@ static void engine_close(struct store **base)
     for (size_t i = 0; i < store->count; i++) {
         free_item(&store->items[i]);
     }
-    for (size_t i = 0; i < store->event_count; i++) {
-        free(store->events[i].data);
+    for (int i = 0; i < STORE_LOG_COUNT; i++) {
+        memory_log_fini(&store->logs[i]);
     }
+    memory_kept_fini(&store->kept);
+    digest_maker_free(&store->digests);
+    free(store->labels);
     free(store->items);
-    free(store->events);
     free(store);
     *base = NULL;
 }
@@ -74,6 +91,7 @@ static void copy_row(struct store_row *to, const struct store_row *from)
 {
     *to = *from;
     to->results = from->results_len > 0 ? mem_copy(from->results, from->results_len) : NULL;
+    to->labels = from->labels != NULL ? mem_text(from->labels) : NULL;
 }
 
 static struct item *find(struct memory_store *store, uint64_t pk)
@@ -107,14 +125,15 @@ static void add_event(struct memory_store *store, struct store_op *op, struct st
         return;
     }
     store->sequence++;
-    struct store_event *event = store_events_add(&store->events, &store->event_count);
-    event->number = store->base.epoch << STORE_SEQUENCE_BITS | store->sequence;
-    event->pk = row->pk;
-    event->at_ms = at_ms;
-    event->data = mem_copy(op->event, op->event_len);
-    event->len = op->event_len;
-    row->last_event = event->number;
-    op->event_number = event->number;
+    const struct chain_entry entry = {.number = store->base.epoch << STORE_SEQUENCE_BITS |
+                                                store->sequence,
+                                      .request = row->pk,
+                                      .at_ms = at_ms,
+                                      .data = op->event,
+                                      .len = op->event_len};
+    (void)memory_log_add(&store->logs[STORE_LOG_EVENTS], store->digests, &entry);
+    row->last_event = entry.number;
+    op->event_number = entry.number;
 }
 
 static void op_accept(struct memory_store *store, struct store_op *op)
@@ -146,6 +165,9 @@ static void op_accept(struct memory_store *store, struct store_op *op)
     item->row.results = op->accept.results_len > 0
                             ? mem_copy(op->accept.results, op->accept.results_len)
                             : NULL;
+    item->row.labels = op->accept.labels != NULL && op->accept.labels[0] != '\0'
+                           ? mem_text(op->accept.labels)
+                           : NULL;
     memcpy(item->digest, op->accept.digest, STORE_DIGEST_BYTES);
     item->body = mem_copy(op->accept.body, op->accept.body_len);
     op->result = STORE_DONE;
@@ -168,10 +190,11 @@ static void write_move(struct item *item, const struct store_op *op)
     row->losses = op->move.losses;
     row->lease = op->move.lease;
     row->partial = op->move.partial;
+    row->held = false;
     set_text(row->worker, op->move.worker);
     set_text(row->reason, op->move.reason);
     if (op->move.results != NULL) {
-        store_row_fini(row);
+        free(row->results);
         row->results_len = op->move.results_len;
         row->results =
             row->results_len > 0 ? mem_copy(op->move.results, row->results_len) : NULL;
@@ -179,6 +202,8 @@ static void write_move(struct item *item, const struct store_op *op)
     if (!store_keeps_body(row->state)) {
         free(item->body);
         item->body = NULL;
+        free(item->edit);
+        item->edit = NULL;
     }
 }
 
@@ -187,8 +212,10 @@ static void op_move(struct memory_store *store, struct store_op *op)
     struct item *item = find(store, op->move.pk);
     if (item == NULL) {
         op->result = STORE_NOT_FOUND;
-    } else if (item->row.state != op->move.from || (op->move.expect_lease != UINT64_MAX &&
-                                                    op->move.expect_lease != item->row.lease)) {
+    } else if (item->row.state != op->move.from ||
+               (op->move.expect_lease != UINT64_MAX &&
+                op->move.expect_lease != item->row.lease) ||
+               (item->row.held && op->move.to == STATE_LEASED)) {
         op->result = STORE_STALE;
     } else if (state_is_final(item->row.state) && item->body == NULL) {
         store_op_refuse(op, "the body is gone");
@@ -206,6 +233,71 @@ static void op_note(struct memory_store *store, struct store_op *op)
     if (item != NULL) {
         add_event(store, op, &item->row, clock_wall_ms());
     }
+}
+
+static void op_hold(struct memory_store *store, struct store_op *op)
+{
+    struct item *item = find(store, op->hold.pk);
+    if (item == NULL) {
+        op->result = STORE_NOT_FOUND;
+    } else if (item->row.state != op->hold.from) {
+        op->result = STORE_STALE;
+    } else if (item->row.held == op->hold.held) {
+        store_op_refuse(op, item->row.held ? "it is held already" : "it is not held");
+    } else {
+        item->row.held = op->hold.held;
+        item->row.visible_at_ms = op->hold.visible_at_ms;
+        item->row.changed_at_ms = op->hold.changed_at_ms;
+        set_text(item->row.reason, op->hold.reason);
+        add_event(store, op, &item->row, op->hold.changed_at_ms);
+        op->result = STORE_DONE;
+    }
+}
+
+static void write_edit(struct item *item, const struct store_op *op)
+{
+    struct store_row *row = &item->row;
+    if (op->edit.profile != NULL) {
+        set_text(row->profile, op->edit.profile);
+    }
+    if (op->edit.results != NULL) {
+        free(row->results);
+        row->results_len = op->edit.results_len;
+        row->results =
+            row->results_len > 0 ? mem_copy(op->edit.results, row->results_len) : NULL;
+    }
+    row->changed_at_ms = op->edit.changed_at_ms;
+    free(item->edit);
+    item->edit = mem_copy(op->edit.data, op->edit.len);
+    item->edit_len = op->edit.len;
+}
+
+static void op_edit(struct memory_store *store, struct store_op *op)
+{
+    struct item *item = find(store, op->edit.pk);
+    if (item == NULL) {
+        op->result = STORE_NOT_FOUND;
+    } else if (item->row.state != op->edit.from) {
+        op->result = STORE_STALE;
+    } else if (item->body == NULL) {
+        store_op_refuse(op, "the body is gone");
+    } else {
+        write_edit(item, op);
+        add_event(store, op, &item->row, op->edit.changed_at_ms);
+        op->result = STORE_DONE;
+    }
+}
+
+static void op_audit(struct memory_store *store, struct store_op *op)
+{
+    struct memory_log *log = &store->logs[STORE_LOG_AUDIT];
+    const struct chain_entry entry = {.number = log->open.last + 1,
+                                      .at_ms = op->audit.at_ms,
+                                      .data = op->audit.data,
+                                      .len = op->audit.len};
+    (void)memory_log_add(log, store->digests, &entry);
+    op->audit.number = entry.number;
+    op->result = STORE_DONE;
 }
 
 static void op_get(struct memory_store *store, struct store_op *op)
@@ -236,7 +328,7 @@ static const struct store_row *next_due(const struct memory_store *store,
     const struct store_row *best = NULL;
     for (size_t i = 0; i < store->count; i++) {
         const struct store_row *row = &store->items[i].row;
-        if (store_is_due_state(row->state) && in_lane(row, lane) &&
+        if (store_is_due_state(row->state) && !row->held && in_lane(row, lane) &&
             place_before(after_ms, after_pk, row) &&
             (best == NULL || place_before(row->visible_at_ms, row->pk, best))) {
             best = row;
@@ -272,7 +364,7 @@ static void op_lanes(struct memory_store *store, struct store_op *op)
 {
     for (size_t i = 0; i < store->count; i++) {
         const struct store_row *row = &store->items[i].row;
-        bool known = store_phase_of(row->state) != STORE_PHASE_LIVE;
+        bool known = store_phase_of_row(row->state, row->held) != STORE_PHASE_LIVE;
         for (size_t k = 0; k < op->lanes.count && !known; k++) {
             known = in_lane(row, &op->lanes.lanes[k]);
         }
@@ -309,9 +401,12 @@ static void op_body(struct memory_store *store, struct store_op *op)
     }
     op->body.data = mem_copy(item->body, item->body_len);
     op->body.len = item->body_len;
+    op->body.edit = item->edit != NULL ? mem_copy(item->edit, item->edit_len) : NULL;
+    op->body.edit_len = item->edit != NULL ? item->edit_len : 0;
     op->result = STORE_DONE;
 }
 
+/* Looks at every row. An engine with an index looks at fewer, so its cursor may differ, but not the rows. */
 static void op_list(struct memory_store *store, struct store_op *op)
 {
     size_t looked = 0;
@@ -334,49 +429,85 @@ static void op_list(struct memory_store *store, struct store_op *op)
     op->list.next = 0;
 }
 
+static bool label_matches(const struct memory_store *store, const char *label, uint64_t pk)
+{
+    for (size_t i = 0; i < store->label_count; i++) {
+        if (store->labels[i].pk == pk && strcmp(store->labels[i].text, label) == 0) {
+            return true;
+        }
+    }
+    for (size_t i = 0; i < store->count; i++) {
+        const char *cursor = store->items[i].row.labels;
+        char text[STORE_LABEL_BYTES];
+        while (store->items[i].row.pk == pk && store_label_next(&cursor, text)) {
+            if (strcmp(text, label) == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 static void op_history(struct memory_store *store, struct store_op *op)
 {
-    uint64_t pk = op->history.pk;
-    if (pk != 0 && find(store, pk) == NULL) {
+    if (op->history.pk != 0 && find(store, op->history.pk) == NULL) {
         op->result = STORE_NOT_FOUND;
         return;
     }
-    for (size_t i = 0; i < store->event_count && op->history.count < op->history.limit; i++) {
-        const struct store_event *event = &store->events[i];
-        if (event->number > op->history.after && (pk == 0 || event->pk == pk)) {
-            struct store_event *copy =
-                store_events_add(&op->history.events, &op->history.count);
-            *copy = *event;
-            copy->data = mem_copy(event->data, event->len);
-        }
+    memory_log_read(&store->logs[op->history.log], op);
+    for (size_t i = 0; i < op->history.count && op->history.label != NULL; i++) {
+        struct store_event *event = &op->history.events[i];
+        event->matches =
+            op->history.pk != 0 || label_matches(store, op->history.label, event->pk);
     }
-    op->result = STORE_DONE;
+}
+
+static void op_segments(struct memory_store *store, struct store_op *op)
+{
+    memory_log_segments(&store->logs[op->segments.log], op);
+}
+
+static void op_keep(struct memory_store *store, struct store_op *op)
+{
+    memory_kept_set(&store->kept, op);
+}
+
+static void op_kept(struct memory_store *store, struct store_op *op)
+{
+    memory_kept_read(&store->kept, op);
 }
 
 static void op_counts(struct memory_store *store, struct store_op *op)
 {
     memset(op->counts.by_state, 0, sizeof op->counts.by_state);
+    op->counts.held = 0;
     for (size_t i = 0; i < store->count; i++) {
         op->counts.by_state[store->items[i].row.state]++;
+        op->counts.held += store->items[i].row.held ? 1 : 0;
     }
     op->result = STORE_DONE;
 }
 
-static void forget_events(struct memory_store *store, uint64_t pk)
+static void end_labels(struct memory_store *store, const struct store_row *row)
 {
-    /* The array may only grow through store_events_add, so it is built again. */
-    struct store_event *kept = NULL;
-    size_t count = 0;
-    for (size_t i = 0; i < store->event_count; i++) {
-        if (store->events[i].pk == pk) {
-            free(store->events[i].data);
-        } else {
-            *store_events_add(&kept, &count) = store->events[i];
+    const char *cursor = row->labels;
+    struct old_label label = {.pk = row->pk, .until = row->last_event};
+    while (store_label_next(&cursor, label.text)) {
+        store->labels =
+            mem_resize(store->labels, store->label_count + 1, sizeof *store->labels);
+        store->labels[store->label_count++] = label;
+    }
+}
+
+static void sweep_labels(struct memory_store *store)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < store->label_count; i++) {
+        if (memory_log_has(&store->logs[STORE_LOG_EVENTS], store->labels[i].until)) {
+            store->labels[kept++] = store->labels[i];
         }
     }
-    free(store->events);
-    store->events = kept;
-    store->event_count = count;
+    store->label_count = kept;
 }
 
 /* The index of the row that became final first, before that time; count when there is none. */
@@ -394,16 +525,14 @@ static size_t find_oldest(const struct memory_store *store, int64_t before_ms)
     return best;
 }
 
-static void op_sweep(struct memory_store *store, struct store_op *op)
+static void sweep_rows(struct memory_store *store, struct store_op *op)
 {
-    op->sweep.swept = 0;
-    op->result = STORE_DONE;
     while (op->sweep.swept < op->sweep.limit) {
         size_t at = find_oldest(store, op->sweep.before_ms);
         if (at == store->count) {
             return;
         }
-        forget_events(store, store->items[at].row.pk);
+        end_labels(store, &store->items[at].row);
         free_item(&store->items[at]);
         store->count--;
         memmove(&store->items[at], &store->items[at + 1],
@@ -412,13 +541,29 @@ static void op_sweep(struct memory_store *store, struct store_op *op)
     }
 }
 
+static void op_sweep(struct memory_store *store, struct store_op *op)
+{
+    size_t limit = op->sweep.limit;
+    op->sweep.swept = 0;
+    op->sweep.history_swept = 0;
+    op->result = STORE_DONE;
+    sweep_rows(store, op);
+    for (int i = 0; i < STORE_LOG_COUNT && op->sweep.history_swept < limit; i++) {
+        op->sweep.history_swept += memory_log_sweep(
+            &store->logs[i], op->sweep.history_before_ms, limit - op->sweep.history_swept);
+    }
+    sweep_labels(store);
+}
+
 typedef void op_fn(struct memory_store *store, struct store_op *op);
 
 static op_fn *const op_fns[STORE_KIND_COUNT] = {
-    [STORE_ACCEPT] = op_accept,   [STORE_MOVE] = op_move,     [STORE_NOTE] = op_note,
-    [STORE_GET] = op_get,         [STORE_DUE] = op_due,       [STORE_LANES] = op_lanes,
-    [STORE_LIVE] = op_live,       [STORE_BODY] = op_body,     [STORE_LIST] = op_list,
-    [STORE_HISTORY] = op_history, [STORE_COUNTS] = op_counts, [STORE_SWEEP] = op_sweep,
+    [STORE_ACCEPT] = op_accept,     [STORE_MOVE] = op_move,     [STORE_NOTE] = op_note,
+    [STORE_GET] = op_get,           [STORE_DUE] = op_due,       [STORE_LANES] = op_lanes,
+    [STORE_LIVE] = op_live,         [STORE_BODY] = op_body,     [STORE_LIST] = op_list,
+    [STORE_HISTORY] = op_history,   [STORE_COUNTS] = op_counts, [STORE_SWEEP] = op_sweep,
+    [STORE_HOLD] = op_hold,         [STORE_EDIT] = op_edit,     [STORE_AUDIT] = op_audit,
+    [STORE_SEGMENTS] = op_segments, [STORE_KEEP] = op_keep,     [STORE_KEPT] = op_kept,
 };
 
 static enum store_call engine_exec(struct store *base, struct store_op *const ops[],

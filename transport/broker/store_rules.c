@@ -21,6 +21,24 @@ enum store_phase store_phase_of(enum state state)
     return state_is_final(state) ? STORE_PHASE_FINAL : STORE_PHASE_LIVE;
 }
 
+enum store_phase store_phase_of_row(enum state state, bool held)
+{
+    return held && store_is_due_state(state) ? STORE_PHASE_HELD : store_phase_of(state);
+}
+
+bool store_label_next(const char **cursor, char out[STORE_LABEL_BYTES])
+{
+    if (*cursor == NULL || **cursor == '\0') {
+        return false;
+    }
+    size_t len = strcspn(*cursor, "\n");
+    size_t kept = len < STORE_LABEL_BYTES ? len : STORE_LABEL_BYTES - 1; /* was checked */
+    memcpy(out, *cursor, kept);
+    out[kept] = '\0';
+    *cursor += (*cursor)[len] == '\n' ? len + 1 : len;
+    return true;
+}
+
 bool store_keeps_body(enum state state)
 {
     return state != STATE_SENT && state != STATE_HANDED_OFF;
@@ -53,6 +71,26 @@ static bool is_state(enum state state)
     return (int)state > STATE_NONE && (int)state < STATE_COUNT;
 }
 
+static bool check_labels(struct store_op *op)
+{
+    const char *line = op->accept.labels;
+    size_t count = 0;
+    while (line != NULL && *line != '\0') {
+        size_t len = strcspn(line, "\n");
+        if (len == 0 || line[len] != '\n' || len >= STORE_LABEL_BYTES) {
+            store_op_refuse(op, "labels: not lines of 1 to %d bytes", STORE_LABEL_BYTES - 1);
+            return false;
+        }
+        count++;
+        line += len + 1;
+    }
+    if (count > STORE_LABELS_MAX) {
+        store_op_refuse(op, "labels: more than %d", STORE_LABELS_MAX);
+        return false;
+    }
+    return true;
+}
+
 static bool check_accept(struct store_op *op)
 {
     const struct store_row *row = &op->accept.row;
@@ -66,6 +104,7 @@ static bool check_accept(struct store_op *op)
         {"profile", row->profile, sizeof row->profile},
         {"worker", row->worker, sizeof row->worker},
         {"reason", row->reason, sizeof row->reason},
+        {"supersede_key", row->supersede_key, sizeof row->supersede_key},
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         if (!ends(texts[i].text, texts[i].room)) {
@@ -85,6 +124,15 @@ static bool check_accept(struct store_op *op)
         store_op_refuse(op, "body: larger than %d bytes", STORE_BODY_MAX_BYTES);
         return false;
     }
+    return check_labels(op);
+}
+
+static bool check_text(struct store_op *op, const char *name, const char *text, size_t room)
+{
+    if (text != NULL && strlen(text) >= room) {
+        store_op_refuse(op, "%s: longer than %zu bytes", name, room - 1);
+        return false;
+    }
     return true;
 }
 
@@ -96,15 +144,54 @@ static bool check_move(struct store_op *op)
         store_op_refuse(op, "state: no move from %s to %s", state_name(from), state_name(to));
         return false;
     }
-    if (op->move.reason != NULL && strlen(op->move.reason) >= STORE_REASON_BYTES) {
-        store_op_refuse(op, "reason: longer than %d bytes", STORE_REASON_BYTES - 1);
+    return check_text(op, "reason", op->move.reason, STORE_REASON_BYTES) &&
+           check_text(op, "worker", op->move.worker, STORE_WORKER_BYTES);
+}
+
+static bool check_hold(struct store_op *op)
+{
+    if (!is_state(op->hold.from) || !store_is_due_state(op->hold.from)) {
+        store_op_refuse(op, "state: %s cannot be held", state_name(op->hold.from));
         return false;
     }
-    if (op->move.worker != NULL && strlen(op->move.worker) >= STORE_WORKER_BYTES) {
-        store_op_refuse(op, "worker: longer than %d bytes", STORE_WORKER_BYTES - 1);
+    return check_text(op, "reason", op->hold.reason, STORE_REASON_BYTES);
+}
+
+static bool check_edit(struct store_op *op)
+{
+    enum state from = op->edit.from;
+    if (!is_state(from) || from == STATE_LEASED || from == STATE_PERMITTED ||
+        !store_keeps_body(from)) {
+        store_op_refuse(op, "state: %s cannot be edited", state_name(from));
+        return false;
+    }
+    if (op->edit.data == NULL || op->edit.len > STORE_VALUE_MAX_BYTES) {
+        store_op_refuse(op, "edit: none, or larger than %d bytes", STORE_VALUE_MAX_BYTES);
+        return false;
+    }
+    return check_text(op, "profile", op->edit.profile, STORE_PROFILE_BYTES);
+}
+
+static bool check_audit(struct store_op *op)
+{
+    if (op->audit.data == NULL || op->audit.len > STORE_VALUE_MAX_BYTES) {
+        store_op_refuse(op, "record: none, or larger than %d bytes", STORE_VALUE_MAX_BYTES);
         return false;
     }
     return true;
+}
+
+static bool check_keep(struct store_op *op)
+{
+    if (op->keep.name == NULL || op->keep.name[0] == '\0') {
+        store_op_refuse(op, "name: empty");
+        return false;
+    }
+    if (op->keep.data != NULL && op->keep.len > STORE_VALUE_MAX_BYTES) {
+        store_op_refuse(op, "value: larger than %d bytes", STORE_VALUE_MAX_BYTES);
+        return false;
+    }
+    return check_text(op, "name", op->keep.name, STORE_NAME_BYTES);
 }
 
 static bool check_limit(struct store_op *op, size_t limit)
@@ -114,6 +201,24 @@ static bool check_limit(struct store_op *op, size_t limit)
         return false;
     }
     return true;
+}
+
+static bool check_log(struct store_op *op, enum store_log log)
+{
+    if ((int)log < 0 || log >= STORE_LOG_COUNT) {
+        store_op_refuse(op, "log: no such log %d", (int)log);
+        return false;
+    }
+    return true;
+}
+
+static bool check_history(struct store_op *op)
+{
+    if (op->history.pk != 0 && op->history.log != STORE_LOG_EVENTS) {
+        store_op_refuse(op, "pk: the audit log is read by number");
+        return false;
+    }
+    return check_log(op, op->history.log) && check_limit(op, op->history.limit);
 }
 
 bool store_op_check(struct store_op *op)
@@ -138,7 +243,19 @@ bool store_op_check(struct store_op *op)
     case STORE_LIST:
         return check_limit(op, op->list.limit);
     case STORE_HISTORY:
-        return check_limit(op, op->history.limit);
+        return check_history(op);
+    case STORE_HOLD:
+        return check_hold(op);
+    case STORE_EDIT:
+        return check_edit(op);
+    case STORE_AUDIT:
+        return check_audit(op);
+    case STORE_SEGMENTS:
+        return check_log(op, op->segments.log) && check_limit(op, op->segments.limit);
+    case STORE_KEEP:
+        return check_keep(op);
+    case STORE_KEPT:
+        return check_limit(op, op->kept.limit);
     case STORE_SWEEP:
         return check_limit(op, op->sweep.limit);
     case STORE_DUE:
@@ -163,6 +280,8 @@ void store_op_reset(struct store_op *op)
     if (op->kind == STORE_ACCEPT) {
         op->accept.row.pk = 0;
         op->accept.row.last_event = 0;
+    } else if (op->kind == STORE_AUDIT) {
+        op->audit.number = 0;
     }
 }
 
@@ -202,6 +321,51 @@ struct store_lane *store_lanes_add(struct store_lane **items, size_t *count)
     return item;
 }
 
+struct store_segment *store_segments_add(struct store_segment **items, size_t *count)
+{
+    *items = grown(*items, *count, sizeof **items);
+    struct store_segment *item = &(*items)[(*count)++];
+    memset(item, 0, sizeof *item);
+    return item;
+}
+
+struct store_value *store_values_add(struct store_value **items, size_t *count)
+{
+    *items = grown(*items, *count, sizeof **items);
+    struct store_value *item = &(*items)[(*count)++];
+    memset(item, 0, sizeof *item);
+    return item;
+}
+
+static bool has_label(const char *labels, const char *wanted)
+{
+    char label[STORE_LABEL_BYTES];
+    while (store_label_next(&labels, label)) {
+        if (strcmp(label, wanted) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Times, label, key, hold: what only operators and the scheduler ask for. */
+static bool match_more(const struct store_op *op, const struct store_row *row)
+{
+    if (row->accepted_at_ms < op->list.since_ms ||
+        (op->list.before_ms != 0 && row->accepted_at_ms >= op->list.before_ms)) {
+        return false;
+    }
+    if (op->list.held_only && !row->held) {
+        return false;
+    }
+    if (op->list.supersede_key != NULL &&
+        (state_is_final(row->state) || row->supersede_key[0] == '\0' ||
+         strcmp(op->list.supersede_key, row->supersede_key) != 0)) {
+        return false;
+    }
+    return op->list.label == NULL || has_label(row->labels, op->list.label);
+}
+
 bool store_list_match(const struct store_op *op, const struct store_row *row)
 {
     if (op->list.states != 0 && (op->list.states & (1u << row->state)) == 0) {
@@ -213,6 +377,9 @@ bool store_list_match(const struct store_op *op, const struct store_row *row)
     if (op->list.producer != NULL && strcmp(op->list.producer, row->producer) != 0) {
         return false;
     }
-    return op->list.id_prefix == NULL ||
-           strncmp(row->id, op->list.id_prefix, strlen(op->list.id_prefix)) == 0;
+    if (op->list.id_prefix != NULL &&
+        strncmp(row->id, op->list.id_prefix, strlen(op->list.id_prefix)) != 0) {
+        return false;
+    }
+    return match_more(op, row);
 }

@@ -40,6 +40,9 @@ static op_fn *const op_fns[STORE_KIND_COUNT] = {
     [STORE_LIVE] = sqlite_read_live,      [STORE_BODY] = sqlite_read_body,
     [STORE_LIST] = sqlite_read_list,      [STORE_HISTORY] = sqlite_read_history,
     [STORE_COUNTS] = sqlite_read_counts,  [STORE_SWEEP] = sqlite_write_sweep,
+    [STORE_HOLD] = sqlite_write_hold,     [STORE_EDIT] = sqlite_write_edit,
+    [STORE_AUDIT] = sqlite_write_audit,   [STORE_SEGMENTS] = sqlite_read_segments,
+    [STORE_KEEP] = sqlite_write_keep,     [STORE_KEPT] = sqlite_read_kept,
 };
 
 /* The store is the first member, so the two have one address. */
@@ -68,6 +71,7 @@ static void free_store(struct sqlite_store *store)
 {
     sqlite_db_disconnect(store);
     sqlite_log_unregister(&store->log);
+    digest_maker_free(&store->digests);
     if (store->lock_fd >= 0) {
         (void)close(store->lock_fd);
     }
@@ -98,7 +102,7 @@ static enum err open_store(struct sqlite_store *store, struct err_text *why)
     if (err != ERR_OK) {
         return err;
     }
-    err = sqlite_db_count(store, store->now.by_state, why);
+    err = sqlite_db_count(store, &store->now, why);
     if (err != ERR_OK) {
         return err;
     }
@@ -119,6 +123,7 @@ static enum err engine_open(const struct store_options *options, struct store **
     struct sqlite_store *store = mem_zero(1, sizeof *store);
     store->base.engine = &store_sqlite;
     store->lock_fd = -1;
+    store->digests = digest_maker_new();
     store->folder = mem_text(options->folder);
     store->path = path_join(options->folder, "store.db");
     store->reserve_bytes = options->reserve_bytes;
@@ -252,9 +257,17 @@ static int mark_batch(struct sqlite_store *store)
         return SQLITE_OK;
     }
     store->now.batch++;
-    const int64_t values[] = {(int64_t)store->now.batch, (int64_t)store->now.last_pk};
     sqlite3_stmt *statement = sqlite_db_statement(store, SQL_MARK_SET);
+    const int64_t values[] = {(int64_t)store->now.batch, (int64_t)store->now.last_pk};
     sqlite_db_bind_ints(statement, 1, values, 2);
+    for (int i = 0, place = 3; i < STORE_LOG_COUNT; i++, place += 6) {
+        const struct chain *chain = &store->now.chains[i];
+        const int64_t numbers[] = {chain->day, (int64_t)chain->first, (int64_t)chain->last,
+                                   (int64_t)chain->count};
+        sqlite_db_bind_ints(statement, place, numbers, 4);
+        sqlite_db_bind_bytes(statement, place + 4, chain->start, DIGEST_BYTES);
+        sqlite_db_bind_bytes(statement, place + 5, chain->head, DIGEST_BYTES);
+    }
     return sqlite_db_run(statement);
 }
 
@@ -340,6 +353,11 @@ static bool engine_idle(struct store *base)
     return false;
 }
 
+/* The number lies in a day that was swept. */
+#define SWEPT(number)                                                                          \
+    "exists (select 1 from segment where log = 0 and swept > 0 and " number                    \
+    " between first and last)"
+
 /* What must hold between the tables; each query gives a row for each breach. */
 static const struct {
     const char *query;
@@ -350,10 +368,14 @@ static const struct {
     {"select pk from body where pk not in (select pk from request)", "body of no request %lld"},
     {"select pk from request where phase <> 0 and pk not in (select pk from body)",
      "request %lld is not final and has no body"},
+    {"select pk from edit where pk not in (select pk from body)", "edit of no body %lld"},
+    {"select pk from label where until = 0 and pk not in (select pk from request)",
+     "label of no request %lld"},
     {"select pk from request where last_event <> 0 and"
-     " last_event not in (select number from history)",
+     " last_event not in (select number from history) and not " SWEPT("last_event"),
      "request %lld: its newest event is gone"},
-    {"select number from history where prev <> 0 and prev not in (select number from history)",
+    {"select number from history where prev <> 0 and"
+     " prev not in (select number from history) and not " SWEPT("prev"),
      "event %lld: the one before it is gone"},
 };
 
@@ -400,7 +422,10 @@ static enum err engine_check(struct store *base, struct err_text *why)
         }
     }
     (void)sqlite3_finalize(statement);
-    return err != ERR_OK ? err : check_invariants(store, why);
+    if (err == ERR_OK) {
+        err = check_invariants(store, why);
+    }
+    return err == ERR_OK ? sqlite_chain_check(store, why) : err;
 }
 
 const struct store_engine store_sqlite = {

@@ -23,10 +23,13 @@ enum sql {
     SQL_REQUEST_HEAD,
     SQL_REQUEST_MOVE,
     SQL_REQUEST_REPLACE,
+    SQL_REQUEST_HOLD,
+    SQL_REQUEST_EDIT,
     SQL_REQUEST_EVENT,
     SQL_REQUEST_DROP,
     SQL_REQUEST_LIVE,
     SQL_REQUEST_LIST,
+    SQL_REQUEST_SUPERSEDED,
     SQL_REQUEST_OLD,
     SQL_DUE_SAME,
     SQL_DUE,
@@ -36,13 +39,32 @@ enum sql {
     SQL_LANE_PROFILE,
     SQL_BODY_ADD,
     SQL_BODY_GET,
+    SQL_EDIT_SET,
+    SQL_EDIT_GET,
+    SQL_EDIT_DROP,
+    SQL_LABEL_ADD,
+    SQL_LABEL_AFTER,
+    SQL_LABEL_THERE,
+    SQL_LABEL_END,
+    SQL_LABEL_DROP,
+    SQL_LABEL_SWEEP,
     SQL_BODY_THERE,
     SQL_BODY_DROP,
     SQL_EVENT_ADD,
     SQL_EVENT_GET,
     SQL_EVENT_PREV,
     SQL_EVENT_AFTER,
-    SQL_EVENT_DROP,
+    SQL_EVENT_SWEEP,
+    SQL_AUDIT_ADD,
+    SQL_AUDIT_AFTER,
+    SQL_AUDIT_SWEEP,
+    SQL_SEGMENT_ADD,
+    SQL_SEGMENT_AFTER,
+    SQL_SEGMENT_OLD,
+    SQL_SEGMENT_SWEPT,
+    SQL_KEEP_SET,
+    SQL_KEEP_DROP,
+    SQL_KEPT_AFTER,
     SQL_COUNT
 };
 
@@ -54,6 +76,8 @@ struct sqlite_tally {
     uint64_t last_pk;  /* highest ever given; on disk too */
     uint64_t sequence; /* of the newest event in this epoch */
     uint64_t by_state[STATE_COUNT];
+    uint64_t held;
+    struct chain chains[STORE_LOG_COUNT]; /* the open day of each log; on disk too */
 };
 
 /* A duplicate's row waits here for the commit: until then its op must keep its input. */
@@ -69,6 +93,7 @@ struct sqlite_head {
     uint64_t last_event;
     int64_t visible_at_ms;
     enum state state;
+    bool held;
 };
 
 enum { SQLITE_HEADS = 16384 }; /* a power of two; 640 KB */
@@ -82,6 +107,7 @@ struct sqlite_log {
 struct sqlite_store {
     struct store base;
     struct sqlite_log log;
+    struct digest_maker *digests;
     char *folder;
     char *path;
     int lock_fd;
@@ -133,8 +159,15 @@ enum err sqlite_db_read_mark(struct sqlite_store *store, struct sqlite_tally *ou
                              struct err_text *why) NODISCARD;
 
 /* Count the rows by state: reads the whole table, for open. */
-enum err sqlite_db_count(struct sqlite_store *store, uint64_t by_state[STATE_COUNT],
+enum err sqlite_db_count(struct sqlite_store *store, struct sqlite_tally *out,
                          struct err_text *why) NODISCARD;
+
+/* The first column of the first row of a query; *found false when there is none. SQLITE_OK or SQLite's error. */
+int sqlite_db_query_int(sqlite3 *db, const char *text, int64_t *out, bool *found) NODISCARD;
+
+/* Run statements that give no rows. ERR_CONFIG: the file is no database; ERR_STORAGE: the rest. */
+enum err sqlite_db_run_text(sqlite3 *db, const char *text, const char *what,
+                            struct err_text *why) NODISCARD;
 
 /* Put what SQLite says of its last error into why. */
 enum err sqlite_db_error(sqlite3 *db, enum err code, const char *what, struct err_text *why);
@@ -159,11 +192,37 @@ void sqlite_db_read_text(sqlite3_stmt *statement, int column, char *out, size_t 
 /* The row under a statement whose columns are those of a request. */
 void sqlite_db_read_row(sqlite3_stmt *statement, struct store_row *row);
 
-/* ---- store_sqlite_write.c, store_sqlite_read.c: one op each ----
+/* ---- store_sqlite_schema.c: the tables, and how they came to be ---- */
+
+/* Make the tables of an empty file, or bring those of an older schema up to date, in one transaction.
+ * ERR_CONFIG: not our file, or a newer schema. ERR_STORAGE: anything of the disk; then nothing was changed. */
+enum err sqlite_schema_open(struct sqlite_store *store, struct err_text *why) NODISCARD;
+
+/* ---- store_sqlite_chain.c: the two chained logs ---- */
+
+/* Link an entry into its log; closes the day when the entry begins a new one. The chain value stands in
+ * store->now.chains[log].head afterwards. The caller writes the entry. SQLITE_OK or SQLite's error. */
+int sqlite_chain_add(struct sqlite_store *store, enum store_log log,
+                     const struct chain_entry *entry) NODISCARD;
+
+/* Drop up to limit entries of days that ended before that time; adds to *swept; *more: call again. */
+int sqlite_chain_sweep(struct sqlite_store *store, int64_t before_ms, size_t limit,
+                       size_t *swept, bool *more) NODISCARD;
+
+/* Walk over both logs and work every chain value out anew. ERR_STORAGE with the first finding. */
+enum err sqlite_chain_check(struct sqlite_store *store, struct err_text *why) NODISCARD;
+
+int sqlite_write_audit(struct sqlite_store *store, struct store_op *op) NODISCARD;
+int sqlite_read_segments(struct sqlite_store *store, struct store_op *op) NODISCARD;
+
+/* ---- store_sqlite_write.c, store_sqlite_sweep.c, store_sqlite_edit.c, store_sqlite_read.c: one op each ----
  * They return SQLITE_OK with the op's result set, or SQLite's error: then exec rolls back. */
 int sqlite_write_accept(struct sqlite_store *store, struct store_op *op) NODISCARD;
 int sqlite_write_move(struct sqlite_store *store, struct store_op *op) NODISCARD;
 int sqlite_write_note(struct sqlite_store *store, struct store_op *op) NODISCARD;
+int sqlite_write_hold(struct sqlite_store *store, struct store_op *op) NODISCARD;
+int sqlite_write_edit(struct sqlite_store *store, struct store_op *op) NODISCARD;
+int sqlite_write_keep(struct sqlite_store *store, struct store_op *op) NODISCARD;
 int sqlite_write_sweep(struct sqlite_store *store, struct store_op *op) NODISCARD;
 int sqlite_read_get(struct sqlite_store *store, struct store_op *op) NODISCARD;
 int sqlite_read_due(struct sqlite_store *store, struct store_op *op) NODISCARD;
@@ -173,6 +232,18 @@ int sqlite_read_body(struct sqlite_store *store, struct store_op *op) NODISCARD;
 int sqlite_read_list(struct sqlite_store *store, struct store_op *op) NODISCARD;
 int sqlite_read_history(struct sqlite_store *store, struct store_op *op) NODISCARD;
 int sqlite_read_counts(struct sqlite_store *store, struct store_op *op) NODISCARD;
+int sqlite_read_kept(struct sqlite_store *store, struct store_op *op) NODISCARD;
+
+/* What the writing files share: the cached head of a row, the number of an op's event (0 = it has none), and the writing of
+ * that event. values: number, pk, number of the row's event before, time. */
+struct sqlite_head *sqlite_head_place(struct sqlite_store *store, uint64_t pk);
+int sqlite_head_read(struct sqlite_store *store, uint64_t pk,
+                     struct sqlite_head *head) NODISCARD;
+uint64_t sqlite_event_number(struct sqlite_store *store, const struct store_op *op);
+int sqlite_event_add(struct sqlite_store *store, struct store_op *op,
+                     const int64_t values[4]) NODISCARD;
+int sqlite_drop_by_pk(struct sqlite_store *store, enum sql sql, uint64_t pk) NODISCARD;
+int sqlite_body_there(struct sqlite_store *store, uint64_t pk, bool *there) NODISCARD;
 
 /* One row by pk into *row; *found tells. */
 int sqlite_read_row(struct sqlite_store *store, uint64_t pk, struct store_row *row,

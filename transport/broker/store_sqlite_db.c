@@ -1,14 +1,10 @@
-/* The SQLite engine's connection: modes, schema, statements. All SQL of the engine stands here.
+/* The SQLite engine's connection: modes and statements. The tables stand in store_sqlite_schema.c.
  *
  * Exactly one connection ever writes (locking_mode=EXCLUSIVE, one thread): SQLite before 3.51.3
  * can corrupt a log that two connections write and checkpoint at the same moment
  * (sqlite.org/wal.html, "The WAL-reset bug"). EXCLUSIVE also keeps the index of the log in our
  * own memory: no -shm file.
- *
- * Shape of the data: rows that change often (request) apart from bytes that never change
- * (body) and from what is only appended (history). `phase` stands beside `state` so that the
- * partial index is touched when a request is accepted, put off or finished, and not by leases
- * and permits. There is no index for the sweep: it walks the rows (store_sqlite_write.c). */
+ */
 #include "store_sqlite.h"
 
 #include "mem.h"
@@ -35,40 +31,11 @@ static const char modes[] =
     "pragma wal_autocheckpoint = 0;"
     "pragma journal_size_limit = 268435456;";
 
-/* Times are wall clock milliseconds. uint64 values are stored as the int64 with the same
- * bits. */
-static const char schema[] =
-    "begin;"
-    "create table meta (key text primary key, value integer not null) strict, without rowid;"
-    /* By chance, so that lease numbers of two stores on one machine are not the same. */
-    "insert into meta values ('schema', 1), ('epoch', abs(random() % 1048576));"
-    /* One row: how far the last committed batch came. */
-    "create table mark (one integer primary key check (one = 1), batch integer not null,"
-    "  last_pk integer not null) strict;"
-    "insert into mark values (1, 0, 0);"
-    /* What a move looks at stands first. */
-    "create table request (pk integer primary key, state integer not null,"
-    "  phase integer not null, lease integer not null, last_event integer not null,"
-    "  visible_at integer not null, changed_at integer not null, attempt integer not null,"
-    "  losses integer not null, partial integer not null, priority integer not null,"
-    "  expire_at integer not null, accepted_at integer not null, recipients integer not null,"
-    "  profile text not null, producer text not null, id text not null,"
-    "  worker text not null, reason text not null, results blob) strict;"
-    "create index request_due on request (profile, producer, priority, visible_at)"
-    "  where phase = 1;"
-    /* id first: people ask for an id without its producer. */
-    "create table key (id text not null, producer text not null, pk integer not null,"
-    "  digest blob not null, primary key (id, producer)) strict, without rowid;"
-    "create table body (pk integer primary key, payload blob not null) strict;"
-    /* prev: the event before this one of the same request, 0 = it is the first. */
-    "create table history (number integer primary key, request integer not null,"
-    "  prev integer not null, at integer not null, event blob not null) strict;"
-    "commit;";
-
 #define ROW                                                                                    \
     "pk, state, lease, last_event, visible_at, changed_at, attempt, losses, partial, "         \
     "priority,"                                                                                \
-    " expire_at, accepted_at, recipients, profile, producer, id, worker, reason, results"
+    " expire_at, accepted_at, recipients, profile, producer, id, worker, reason, results,"     \
+    " supersede_key, labels, held"
 
 #define LANE                                                                                   \
     "select profile, producer, priority from request indexed by request_due where phase = 1"
@@ -77,7 +44,11 @@ static const char *const texts[SQL_COUNT] = {
     [SQL_BEGIN] = "begin",
     [SQL_COMMIT] = "commit",
     [SQL_ROLLBACK] = "rollback",
-    [SQL_MARK_SET] = "update mark set batch = ?, last_pk = ? where one = 1",
+    [SQL_MARK_SET] =
+        "update mark set batch = ?, last_pk = ?, event_day = ?, event_first = ?, event_last = "
+        "?,"
+        " event_count = ?, event_start = ?, event_head = ?, audit_day = ?, audit_first = ?,"
+        " audit_last = ?, audit_count = ?, audit_start = ?, audit_head = ? where one = 1",
     [SQL_KEY_ADD] = "insert into key (pk, id, producer, digest) values (?, ?, ?, ?)"
                     " on conflict do nothing",
     [SQL_KEY_GET] = "select pk, digest from key where id = ? and producer = ?",
@@ -85,15 +56,15 @@ static const char *const texts[SQL_COUNT] = {
     [SQL_REQUEST_ADD] =
         "insert into request (pk, state, phase, lease, last_event, visible_at, changed_at,"
         " attempt, losses, partial, priority, expire_at, accepted_at, recipients,"
-        " profile, producer, id, worker, reason, results)"
-        " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " profile, producer, id, worker, reason, results, supersede_key, labels)"
+        " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [SQL_REQUEST_GET] = "select " ROW " from request where pk = ?",
     [SQL_REQUEST_BY_KEY] = "select " ROW " from request where pk ="
                            " (select pk from key where id = ? and producer = ?)",
     [SQL_REQUEST_BY_ID] = "select " ROW " from request where pk ="
                           " (select max(pk) from key where id = ?)",
     [SQL_REQUEST_HEAD] =
-        "select state, lease, last_event, visible_at from request where pk = ?",
+        "select state, lease, last_event, visible_at, held from request where pk = ?",
     /* Names no column of request_due, so SQLite leaves that index alone. */
     [SQL_REQUEST_MOVE] = "update request set state = ?2, lease = ?3, last_event = ?4,"
                          " changed_at = ?5, attempt = ?6, losses = ?7, partial = ?8,"
@@ -102,13 +73,21 @@ static const char *const texts[SQL_COUNT] = {
     [SQL_REQUEST_REPLACE] = "update request set state = ?2, lease = ?3, last_event = ?4,"
                             " changed_at = ?5, attempt = ?6, losses = ?7, partial = ?8,"
                             " worker = ?9, reason = ?10, results = coalesce(?11, results),"
-                            " visible_at = ?12, phase = ?13 where pk = ?1",
+                            " visible_at = ?12, phase = ?13, held = 0 where pk = ?1",
+    [SQL_REQUEST_HOLD] = "update request set held = ?2, phase = ?3, visible_at = ?4,"
+                         " changed_at = ?5, last_event = ?6, reason = ?7 where pk = ?1",
+    [SQL_REQUEST_EDIT] = "update request set profile = coalesce(?2, profile),"
+                         " results = coalesce(?3, results), changed_at = ?4, last_event = ?5"
+                         " where pk = ?1",
     [SQL_REQUEST_EVENT] = "update request set last_event = ? where pk = ?",
     [SQL_REQUEST_DROP] = "delete from request where pk = ?",
     [SQL_REQUEST_LIVE] = "select " ROW " from request not indexed where state in (2, 3)",
     [SQL_REQUEST_LIST] = "select " ROW " from request where pk > ? order by pk limit ?",
+    [SQL_REQUEST_SUPERSEDED] = "select " ROW " from request indexed by request_supersede"
+                               " where phase <> 0 and supersede_key <> '' and producer = ?"
+                               " and supersede_key = ? and pk > ? order by pk limit ?",
     [SQL_REQUEST_OLD] = "select pk, state, last_event, phase, changed_at, accepted_at, id,"
-                        " producer from request where pk > ? order by pk limit ?",
+                        " producer, labels from request where pk > ? order by pk limit ?",
     /* Two walks, since SQLite 3.40 does not seek by (visible_at, pk) > (?, ?) but walks over
      * all rows of that time, which may be many. */
     [SQL_DUE_SAME] = "select " ROW " from request indexed by request_due where phase = 1"
@@ -131,21 +110,48 @@ static const char *const texts[SQL_COUNT] = {
     [SQL_LANE_PROFILE] = LANE " and profile > ? order by profile, producer, priority limit 1",
     [SQL_BODY_ADD] = "insert into body (pk, payload) values (?, ?)",
     [SQL_BODY_GET] = "select payload from body where pk = ?",
+    [SQL_EDIT_SET] = "insert into edit (pk, data) values (?, ?)"
+                     " on conflict do update set data = excluded.data",
+    [SQL_EDIT_GET] = "select data from edit where pk = ?",
+    [SQL_EDIT_DROP] = "delete from edit where pk = ?",
+    [SQL_LABEL_ADD] = "insert into label (text, pk) values (?, ?) on conflict do nothing",
+    [SQL_LABEL_AFTER] = "select pk from label where text = ? and pk > ? order by pk limit ?",
+    [SQL_LABEL_THERE] = "select 1 from label where text = ? and pk = ?",
+    [SQL_LABEL_END] = "update label set until = ?3 where text = ?1 and pk = ?2",
+    [SQL_LABEL_DROP] = "delete from label where text = ? and pk = ?",
+    [SQL_LABEL_SWEEP] = "delete from label where (text, pk) in (select text, pk from label"
+                        " where until <> 0 and until between ? and ? limit ?)",
     [SQL_BODY_THERE] = "select 1 from body where pk = ?",
     [SQL_BODY_DROP] = "delete from body where pk = ?",
-    [SQL_EVENT_ADD] = "insert into history (number, request, prev, at, event)"
-                      " values (?, ?, ?, ?, ?)",
-    [SQL_EVENT_GET] = "select number, request, at, event from history where number = ?",
+    [SQL_EVENT_ADD] = "insert into history (number, request, prev, at, event, chain)"
+                      " values (?, ?, ?, ?, ?, ?)",
+    [SQL_EVENT_GET] = "select number, request, at, event, chain from history where number = ?",
     [SQL_EVENT_PREV] = "select prev from history where number = ?",
-    [SQL_EVENT_AFTER] = "select number, request, at, event from history where number > ?"
+    [SQL_EVENT_AFTER] = "select number, request, at, event, chain from history"
+                        " where number > ? order by number limit ?",
+    [SQL_EVENT_SWEEP] = "delete from history where number in (select number from history"
+                        " where number >= ? and number <= ? order by number limit ?)",
+    [SQL_AUDIT_ADD] = "insert into audit (number, at, record, chain) values (?, ?, ?, ?)",
+    [SQL_AUDIT_AFTER] = "select number, 0, at, record, chain from audit where number > ?"
                         " order by number limit ?",
-    [SQL_EVENT_DROP] = "delete from history where number = ? returning prev",
+    [SQL_AUDIT_SWEEP] = "delete from audit where number in (select number from audit"
+                        " where number >= ? and number <= ? order by number limit ?)",
+    [SQL_SEGMENT_ADD] = "insert into segment (log, first, day, last, count, start, head, swept)"
+                        " values (?, ?, ?, ?, ?, ?, ?, 0)",
+    [SQL_SEGMENT_AFTER] = "select first, day, last, count, start, head, swept from segment"
+                          " where log = ? and first > ? order by first limit ?",
+    [SQL_SEGMENT_OLD] = "select first, last from (select first, last, day from segment"
+                        " where log = ? and swept < 2 order by first limit 1) where day < ?",
+    [SQL_SEGMENT_SWEPT] = "update segment set swept = ?3 where log = ?1 and first = ?2",
+    [SQL_KEEP_SET] = "insert into kept (name, value) values (?, ?)"
+                     " on conflict do update set value = excluded.value",
+    [SQL_KEEP_DROP] = "delete from kept where name = ?",
+    [SQL_KEPT_AFTER] = "select name, value from kept where name > ? order by name limit ?",
 };
 
 _Static_assert(STATE_ACCEPTED == 1 && STATE_LEASED == 2 && STATE_PERMITTED == 3 &&
                    STATE_DEFERRED == 4,
                "numbers in the SQL above");
-_Static_assert(STORE_SCHEMA_VERSION == 1, "number in the schema above");
 
 enum err sqlite_db_error(sqlite3 *db, enum err code, const char *what, struct err_text *why)
 {
@@ -225,10 +231,16 @@ void sqlite_db_read_row(sqlite3_stmt *statement, struct store_row *row)
     row->results = row->results_len > 0
                        ? mem_copy(sqlite3_column_blob(statement, at), row->results_len)
                        : NULL;
+    at++;
+    sqlite_db_read_text(statement, at++, row->supersede_key, sizeof row->supersede_key);
+    row->labels = sqlite3_column_bytes(statement, at) > 0
+                      ? mem_text((const char *)sqlite3_column_text(statement, at))
+                      : NULL;
+    at++;
+    row->held = sqlite3_column_int(statement, at) != 0;
 }
 
-/* The first column of the first row of a query; false when there is none. */
-static int query_int(sqlite3 *db, const char *text, int64_t *out, bool *found)
+int sqlite_db_query_int(sqlite3 *db, const char *text, int64_t *out, bool *found)
 {
     sqlite3_stmt *statement = NULL;
     *found = false;
@@ -266,7 +278,8 @@ static enum err check_mode(sqlite3 *db, const char *pragma, const char *wanted,
     return err;
 }
 
-static enum err run_text(sqlite3 *db, const char *text, const char *what, struct err_text *why)
+enum err sqlite_db_run_text(sqlite3 *db, const char *text, const char *what,
+                            struct err_text *why)
 {
     int rc = sqlite3_exec(db, text, NULL, NULL, NULL);
     if (rc == SQLITE_OK) {
@@ -274,46 +287,6 @@ static enum err run_text(sqlite3 *db, const char *text, const char *what, struct
     }
     bool foreign = (rc & 0xff) == SQLITE_NOTADB;
     return sqlite_db_error(db, foreign ? ERR_CONFIG : ERR_STORAGE, what, why);
-}
-
-static enum err make_schema(struct sqlite_store *store, struct err_text *why)
-{
-    enum err err = run_text(store->db, schema, store->path, why);
-    return err != ERR_OK ? err : path_sync_folder(store->folder, why);
-}
-
-static enum err check_schema(struct sqlite_store *store, struct err_text *why)
-{
-    int64_t tables = 0;
-    int64_t version = 0;
-    bool found = false;
-    if (query_int(store->db, "select count(*) from sqlite_schema", &tables, &found) !=
-        SQLITE_OK) {
-        return sqlite_db_error(store->db, ERR_STORAGE, store->path, why);
-    }
-    if (tables == 0) {
-        return make_schema(store, why);
-    }
-    int rc =
-        query_int(store->db, "select value from meta where key = 'schema'", &version, &found);
-    if (rc == SQLITE_ERROR || (rc == SQLITE_OK && !found)) {
-        return err_set(why, ERR_CONFIG, "%s: a database, but not a store of ours", store->path);
-    }
-    if (rc != SQLITE_OK) {
-        return sqlite_db_error(store->db, ERR_STORAGE, store->path, why);
-    }
-    if (version > STORE_SCHEMA_VERSION) {
-        return err_set(why, ERR_CONFIG,
-                       "%s: schema %" PRId64
-                       " is newer than %d, the newest that this program knows:"
-                       " start the newer program",
-                       store->path, version, STORE_SCHEMA_VERSION);
-    }
-    if (version < STORE_SCHEMA_VERSION) {
-        return err_set(why, ERR_CONFIG, "%s: schema %" PRId64 " cannot be brought up to %d",
-                       store->path, version, STORE_SCHEMA_VERSION);
-    }
-    return ERR_OK;
 }
 
 static int note_wal_pages(void *arg, sqlite3 *db, const char *name, int pages)
@@ -345,7 +318,7 @@ enum err sqlite_db_connect(struct sqlite_store *store, struct err_text *why)
         err = sqlite_db_error(store->db, ERR_STORAGE, store->path, why);
         goto out;
     }
-    err = run_text(store->db, modes, store->path, why);
+    err = sqlite_db_run_text(store->db, modes, store->path, why);
     if (err != ERR_OK) {
         goto out;
     }
@@ -357,7 +330,7 @@ enum err sqlite_db_connect(struct sqlite_store *store, struct err_text *why)
     if (err != ERR_OK) {
         goto out;
     }
-    err = check_schema(store, why);
+    err = sqlite_schema_open(store, why);
     if (err != ERR_OK) {
         goto out;
     }
@@ -392,13 +365,13 @@ enum err sqlite_db_raise_epoch(struct sqlite_store *store, struct err_text *why)
     static const uint64_t epoch_max = (UINT64_C(1) << (63 - STORE_SEQUENCE_BITS)) - 1;
     int64_t epoch = 0;
     bool found = false;
-    enum err err = run_text(store->db, "update meta set value = value + 1 where key = 'epoch'",
-                            store->path, why);
+    enum err err = sqlite_db_run_text(
+        store->db, "update meta set value = value + 1 where key = 'epoch'", store->path, why);
     if (err != ERR_OK) {
         return err;
     }
-    if (query_int(store->db, "select value from meta where key = 'epoch'", &epoch, &found) !=
-        SQLITE_OK) {
+    if (sqlite_db_query_int(store->db, "select value from meta where key = 'epoch'", &epoch,
+                            &found) != SQLITE_OK) {
         return sqlite_db_error(store->db, ERR_STORAGE, store->path, why);
     }
     if (!found || epoch <= 0 || (uint64_t)epoch > epoch_max) {
@@ -408,36 +381,64 @@ enum err sqlite_db_raise_epoch(struct sqlite_store *store, struct err_text *why)
     return ERR_OK;
 }
 
+/* One log's chain from the columns of the mark that begin there. */
+static bool read_chain(sqlite3_stmt *statement, int column, struct chain *chain)
+{
+    if (sqlite3_column_bytes(statement, column + 4) != DIGEST_BYTES ||
+        sqlite3_column_bytes(statement, column + 5) != DIGEST_BYTES) {
+        return false;
+    }
+    chain->day = sqlite3_column_int64(statement, column);
+    chain->first = (uint64_t)sqlite3_column_int64(statement, column + 1);
+    chain->last = (uint64_t)sqlite3_column_int64(statement, column + 2);
+    chain->count = (uint64_t)sqlite3_column_int64(statement, column + 3);
+    memcpy(chain->start, sqlite3_column_blob(statement, column + 4), DIGEST_BYTES);
+    memcpy(chain->head, sqlite3_column_blob(statement, column + 5), DIGEST_BYTES);
+    return true;
+}
+
 enum err sqlite_db_read_mark(struct sqlite_store *store, struct sqlite_tally *out,
                              struct err_text *why)
 {
-    int64_t batch = 0;
-    int64_t last_pk = 0;
-    bool found = false;
-    bool also = false;
-    if (query_int(store->db, "select batch from mark", &batch, &found) != SQLITE_OK ||
-        query_int(store->db, "select last_pk from mark", &last_pk, &also) != SQLITE_OK) {
-        return sqlite_db_error(store->db, ERR_STORAGE, store->path, why);
+    enum { FIRST_CHAIN = 2, CHAIN_COLUMNS = 6 };
+    sqlite3_stmt *statement = NULL;
+    enum err err = ERR_OK;
+    int rc = sqlite3_prepare_v2(
+        store->db,
+        "select batch, last_pk, event_day, event_first, event_last, event_count, event_start,"
+        " event_head, audit_day, audit_first, audit_last, audit_count, audit_start, audit_head"
+        " from mark",
+        -1, &statement, NULL);
+    rc = rc == SQLITE_OK ? sqlite3_step(statement) : rc;
+    if (rc == SQLITE_ROW) {
+        out->batch = (uint64_t)sqlite3_column_int64(statement, 0);
+        out->last_pk = (uint64_t)sqlite3_column_int64(statement, 1);
+        for (int i = 0; i < STORE_LOG_COUNT && err == ERR_OK; i++) {
+            if (!read_chain(statement, FIRST_CHAIN + i * CHAIN_COLUMNS, &out->chains[i])) {
+                err = err_set(why, ERR_STORAGE, "%s: the mark in it is damaged", store->path);
+            }
+        }
+    } else if (rc == SQLITE_DONE) {
+        err = err_set(why, ERR_STORAGE, "%s: the mark in it is gone", store->path);
+    } else {
+        err = sqlite_db_error(store->db, ERR_STORAGE, store->path, why);
     }
-    if (!found || !also) {
-        return err_set(why, ERR_STORAGE, "%s: the mark in it is gone", store->path);
-    }
-    out->batch = (uint64_t)batch;
-    out->last_pk = (uint64_t)last_pk;
-    return ERR_OK;
+    (void)sqlite3_finalize(statement);
+    return err;
 }
 
-enum err sqlite_db_count(struct sqlite_store *store, uint64_t by_state[STATE_COUNT],
+enum err sqlite_db_count(struct sqlite_store *store, struct sqlite_tally *out,
                          struct err_text *why)
 {
     sqlite3_stmt *statement = NULL;
-    int rc = sqlite3_prepare_v2(store->db, "select state from request not indexed", -1,
+    int rc = sqlite3_prepare_v2(store->db, "select state, held from request not indexed", -1,
                                 &statement, NULL);
     if (rc == SQLITE_OK) {
         for (rc = sqlite3_step(statement); rc == SQLITE_ROW; rc = sqlite3_step(statement)) {
             int64_t state = sqlite3_column_int64(statement, 0);
             if (state > STATE_NONE && state < STATE_COUNT) {
-                by_state[state]++;
+                out->by_state[state]++;
+                out->held += sqlite3_column_int(statement, 1) != 0 ? 1 : 0;
             }
         }
     }

@@ -166,6 +166,18 @@ int sqlite_read_live(struct sqlite_store *store, struct store_op *op)
                      &op->live.count);
 }
 
+static int read_edit(struct sqlite_store *store, struct store_op *op)
+{
+    sqlite3_stmt *statement = sqlite_db_statement(store, SQL_EDIT_GET);
+    (void)sqlite3_bind_int64(statement, 1, (int64_t)op->body.pk);
+    int rc = sqlite3_step(statement);
+    if (rc == SQLITE_ROW) {
+        op->body.edit_len = (size_t)sqlite3_column_bytes(statement, 0);
+        op->body.edit = mem_copy(sqlite3_column_blob(statement, 0), op->body.edit_len);
+    }
+    return walk_end(statement, rc);
+}
+
 int sqlite_read_body(struct sqlite_store *store, struct store_op *op)
 {
     sqlite3_stmt *statement = sqlite_db_statement(store, SQL_BODY_GET);
@@ -176,14 +188,47 @@ int sqlite_read_body(struct sqlite_store *store, struct store_op *op)
         op->body.data = mem_copy(sqlite3_column_blob(statement, 0), op->body.len);
     }
     op->result = rc == SQLITE_ROW ? STORE_DONE : STORE_NOT_FOUND;
-    return walk_end(statement, rc);
+    rc = walk_end(statement, rc);
+    return rc == SQLITE_OK && op->result == STORE_DONE ? read_edit(store, op) : rc;
+}
+
+/* The statement that gives the rows a LIST looks at, in the order of their pk. With a label it gives only their pk. */
+static sqlite3_stmt *list_walk(struct sqlite_store *store, const struct store_op *op)
+{
+    const int64_t values[] = {(int64_t)op->list.after, STORE_LIST_LOOK_ROWS};
+    sqlite3_stmt *statement = NULL;
+    if (op->list.label != NULL) {
+        statement = sqlite_db_statement(store, SQL_LABEL_AFTER);
+        sqlite_db_bind_text(statement, 1, op->list.label);
+        sqlite_db_bind_ints(statement, 2, values, 2);
+    } else if (op->list.supersede_key != NULL && op->list.producer != NULL) {
+        statement = sqlite_db_statement(store, SQL_REQUEST_SUPERSEDED);
+        sqlite_db_bind_text(statement, 1, op->list.producer);
+        sqlite_db_bind_text(statement, 2, op->list.supersede_key);
+        sqlite_db_bind_ints(statement, 3, values, 2);
+    } else {
+        statement = sqlite_db_statement(store, SQL_REQUEST_LIST);
+        sqlite_db_bind_ints(statement, 1, values, 2);
+    }
+    return statement;
+}
+
+/* The row the walk stands at; pk 0 when it is gone (a label outlives its row). */
+static int list_row(struct sqlite_store *store, const struct store_op *op,
+                    sqlite3_stmt *statement, struct store_row *row)
+{
+    bool found = false;
+    if (op->list.label != NULL) {
+        return sqlite_read_row(store, (uint64_t)sqlite3_column_int64(statement, 0), row,
+                               &found);
+    }
+    sqlite_db_read_row(statement, row);
+    return SQLITE_OK;
 }
 
 int sqlite_read_list(struct sqlite_store *store, struct store_op *op)
 {
-    const int64_t values[] = {(int64_t)op->list.after, STORE_LIST_LOOK_ROWS};
-    sqlite3_stmt *statement = sqlite_db_statement(store, SQL_REQUEST_LIST);
-    sqlite_db_bind_ints(statement, 1, values, 2);
+    sqlite3_stmt *statement = list_walk(store, op);
     size_t looked = 0;
     int rc = SQLITE_ROW;
     op->list.next = 0;
@@ -193,10 +238,14 @@ int sqlite_read_list(struct sqlite_store *store, struct store_op *op)
             break;
         }
         struct store_row row = {0};
-        sqlite_db_read_row(statement, &row);
-        op->list.next = row.pk;
+        op->list.next = (uint64_t)sqlite3_column_int64(statement, 0);
+        int read = list_row(store, op, statement, &row);
+        if (read != SQLITE_OK) {
+            (void)sqlite3_reset(statement);
+            return read;
+        }
         looked++;
-        if (store_list_match(op, &row)) {
+        if (row.pk != 0 && store_list_match(op, &row)) {
             *store_rows_add(&op->list.rows, &op->list.count) = row;
         } else {
             store_row_fini(&row);
@@ -216,28 +265,50 @@ static void read_event(sqlite3_stmt *statement, struct store_event *event)
     event->at_ms = sqlite3_column_int64(statement, 2);
     event->len = (size_t)sqlite3_column_bytes(statement, 3);
     event->data = mem_copy(sqlite3_column_blob(statement, 3), event->len);
+    event->matches = true;
+    event->chained = sqlite3_column_bytes(statement, 4) == DIGEST_BYTES;
+    if (event->chained) {
+        memcpy(event->chain, sqlite3_column_blob(statement, 4), DIGEST_BYTES);
+    }
+}
+
+static int find_label(struct sqlite_store *store, const char *label, struct store_event *event)
+{
+    sqlite3_stmt *statement = sqlite_db_statement(store, SQL_LABEL_THERE);
+    sqlite_db_bind_text(statement, 1, label);
+    (void)sqlite3_bind_int64(statement, 2, (int64_t)event->pk);
+    int rc = sqlite3_step(statement);
+    event->matches = rc == SQLITE_ROW;
+    return walk_end(statement, rc);
 }
 
 static int read_by_number(struct sqlite_store *store, struct store_op *op)
 {
     const int64_t values[] = {(int64_t)op->history.after, limit_of(op->history.limit)};
-    sqlite3_stmt *statement = sqlite_db_statement(store, SQL_EVENT_AFTER);
+    sqlite3_stmt *statement = sqlite_db_statement(
+        store, op->history.log == STORE_LOG_EVENTS ? SQL_EVENT_AFTER : SQL_AUDIT_AFTER);
     sqlite_db_bind_ints(statement, 1, values, 2);
+    int found = SQLITE_OK;
     int rc = sqlite3_step(statement);
-    for (; rc == SQLITE_ROW; rc = sqlite3_step(statement)) {
-        read_event(statement, store_events_add(&op->history.events, &op->history.count));
+    for (; rc == SQLITE_ROW && found == SQLITE_OK; rc = sqlite3_step(statement)) {
+        struct store_event *event = store_events_add(&op->history.events, &op->history.count);
+        read_event(statement, event);
+        if (op->history.label != NULL) {
+            found = find_label(store, op->history.label, event);
+        }
     }
-    return walk_end(statement, rc);
+    rc = walk_end(statement, rc);
+    return found == SQLITE_OK ? rc : found;
 }
 
 /* The numbers of a request's events, newest first, down to the one behind `after`. */
-struct chain {
+struct number_list {
     uint64_t *numbers;
     size_t count;
 };
 
 static int walk_chain(struct sqlite_store *store, uint64_t number, uint64_t after,
-                      struct chain *chain)
+                      struct number_list *chain)
 {
     sqlite3_stmt *statement = sqlite_db_statement(store, SQL_EVENT_PREV);
     size_t room = 0;
@@ -256,7 +327,7 @@ static int walk_chain(struct sqlite_store *store, uint64_t number, uint64_t afte
     return rc;
 }
 
-static int read_numbers(struct sqlite_store *store, const struct chain *chain,
+static int read_numbers(struct sqlite_store *store, const struct number_list *chain,
                         struct store_op *op)
 {
     sqlite3_stmt *statement = sqlite_db_statement(store, SQL_EVENT_GET);
@@ -278,7 +349,7 @@ static int read_numbers(struct sqlite_store *store, const struct chain *chain,
 static int read_of_request(struct sqlite_store *store, struct store_op *op)
 {
     struct store_row row = {0};
-    struct chain chain = {0};
+    struct number_list chain = {0};
     bool found = false;
     int rc = sqlite_read_row(store, op->history.pk, &row, &found);
     if (rc != SQLITE_OK) {
@@ -307,6 +378,7 @@ int sqlite_read_history(struct sqlite_store *store, struct store_op *op)
 int sqlite_read_counts(struct sqlite_store *store, struct store_op *op)
 {
     memcpy(op->counts.by_state, store->now.by_state, sizeof op->counts.by_state);
+    op->counts.held = store->now.held;
     op->result = STORE_DONE;
     return SQLITE_OK;
 }

@@ -17,7 +17,7 @@
 
 enum { SPACE_FRESH_MS = 1000 };
 
-static struct sqlite_head *place_of(struct sqlite_store *store, uint64_t pk)
+struct sqlite_head *sqlite_head_place(struct sqlite_store *store, uint64_t pk)
 {
     return &store->heads[pk % SQLITE_HEADS];
 }
@@ -37,7 +37,7 @@ static bool space_is_low(struct sqlite_store *store)
 }
 
 /* Number the op's event, if it has one; the caller writes the number into the row. */
-static uint64_t next_number(struct sqlite_store *store, const struct store_op *op)
+uint64_t sqlite_event_number(struct sqlite_store *store, const struct store_op *op)
 {
     if (op->event == NULL) {
         return 0;
@@ -46,12 +46,22 @@ static uint64_t next_number(struct sqlite_store *store, const struct store_op *o
     return store->base.epoch << STORE_SEQUENCE_BITS | store->now.sequence;
 }
 
-static int add_event(struct sqlite_store *store, struct store_op *op, const int64_t values[4])
+int sqlite_event_add(struct sqlite_store *store, struct store_op *op, const int64_t values[4])
 {
+    const struct chain_entry entry = {.number = (uint64_t)values[0],
+                                      .request = (uint64_t)values[1],
+                                      .at_ms = values[3],
+                                      .data = op->event,
+                                      .len = op->event_len};
+    int rc = sqlite_chain_add(store, STORE_LOG_EVENTS, &entry);
+    if (rc != SQLITE_OK) {
+        return rc;
+    }
     sqlite3_stmt *statement = sqlite_db_statement(store, SQL_EVENT_ADD);
     sqlite_db_bind_ints(statement, 1, values, 4);
     sqlite_db_bind_bytes(statement, 5, op->event, op->event_len);
-    op->event_number = (uint64_t)values[0];
+    sqlite_db_bind_bytes(statement, 6, store->now.chains[STORE_LOG_EVENTS].head, DIGEST_BYTES);
+    op->event_number = entry.number;
     return sqlite_db_run(statement);
 }
 
@@ -123,7 +133,23 @@ static int add_request(struct sqlite_store *store, const struct store_op *op)
     sqlite_db_bind_text(statement, INTS + 4, row->worker);
     sqlite_db_bind_text(statement, INTS + 5, row->reason);
     sqlite_db_bind_bytes(statement, INTS + 6, op->accept.results, op->accept.results_len);
+    sqlite_db_bind_text(statement, INTS + 7, row->supersede_key);
+    sqlite_db_bind_text(statement, INTS + 8, op->accept.labels);
     return sqlite_db_run(statement);
+}
+
+static int add_labels(struct sqlite_store *store, const struct store_op *op)
+{
+    const char *cursor = op->accept.labels;
+    char label[STORE_LABEL_BYTES];
+    int rc = SQLITE_OK;
+    while (rc == SQLITE_OK && store_label_next(&cursor, label)) {
+        sqlite3_stmt *statement = sqlite_db_statement(store, SQL_LABEL_ADD);
+        sqlite_db_bind_text(statement, 1, label);
+        (void)sqlite3_bind_int64(statement, 2, (int64_t)op->accept.row.pk);
+        rc = sqlite_db_run(statement);
+    }
+    return rc;
 }
 
 static int add_body(struct sqlite_store *store, const struct store_op *op)
@@ -175,17 +201,20 @@ int sqlite_write_accept(struct sqlite_store *store, struct store_op *op)
     }
     store->wrote = true;
     row->pk = ++store->now.last_pk;
-    row->last_event = next_number(store, op);
+    row->last_event = sqlite_event_number(store, op);
     rc = add_request(store, op);
     if (rc == SQLITE_OK) {
         rc = add_body(store, op);
     }
+    if (rc == SQLITE_OK) {
+        rc = add_labels(store, op);
+    }
     if (rc == SQLITE_OK && row->last_event != 0) {
         const int64_t values[4] = {(int64_t)row->last_event, (int64_t)row->pk, 0,
                                    row->accepted_at_ms};
-        rc = add_event(store, op, values);
+        rc = sqlite_event_add(store, op, values);
     }
-    *place_of(store, row->pk) = (struct sqlite_head){
+    *sqlite_head_place(store, row->pk) = (struct sqlite_head){
         .pk = row->pk,
         .lease = row->lease,
         .last_event = row->last_event,
@@ -198,9 +227,9 @@ int sqlite_write_accept(struct sqlite_store *store, struct store_op *op)
 }
 
 /* The head of a row; pk 0 when there is no such row. */
-static int read_head(struct sqlite_store *store, uint64_t pk, struct sqlite_head *head)
+int sqlite_head_read(struct sqlite_store *store, uint64_t pk, struct sqlite_head *head)
 {
-    struct sqlite_head *place = place_of(store, pk);
+    struct sqlite_head *place = sqlite_head_place(store, pk);
     if (place->pk == pk) {
         *head = *place;
         return SQLITE_OK;
@@ -215,13 +244,14 @@ static int read_head(struct sqlite_store *store, uint64_t pk, struct sqlite_head
         head->lease = (uint64_t)sqlite3_column_int64(statement, 1);
         head->last_event = (uint64_t)sqlite3_column_int64(statement, 2);
         head->visible_at_ms = sqlite3_column_int64(statement, 3);
+        head->held = sqlite3_column_int(statement, 4) != 0;
         *place = *head;
     }
     (void)sqlite3_reset(statement);
     return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
-static int body_is_there(struct sqlite_store *store, uint64_t pk, bool *there)
+int sqlite_body_there(struct sqlite_store *store, uint64_t pk, bool *there)
 {
     sqlite3_stmt *statement = sqlite_db_statement(store, SQL_BODY_THERE);
     (void)sqlite3_bind_int64(statement, 1, (int64_t)pk);
@@ -231,19 +261,25 @@ static int body_is_there(struct sqlite_store *store, uint64_t pk, bool *there)
     return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
-static int drop_by_pk(struct sqlite_store *store, enum sql sql, uint64_t pk)
+int sqlite_drop_by_pk(struct sqlite_store *store, enum sql sql, uint64_t pk)
 {
     sqlite3_stmt *statement = sqlite_db_statement(store, sql);
     (void)sqlite3_bind_int64(statement, 1, (int64_t)pk);
     return sqlite_db_run(statement);
 }
 
+static int drop_body(struct sqlite_store *store, uint64_t pk)
+{
+    int rc = sqlite_drop_by_pk(store, SQL_BODY_DROP, pk);
+    return rc == SQLITE_OK ? sqlite_drop_by_pk(store, SQL_EDIT_DROP, pk) : rc;
+}
+
 static int update_row(struct sqlite_store *store, const struct store_op *op,
                       const struct sqlite_head *head, uint64_t last_event)
 {
     enum store_phase phase = store_phase_of(op->move.to);
-    bool stays =
-        phase == store_phase_of(head->state) && op->move.visible_at_ms == head->visible_at_ms;
+    bool stays = phase == store_phase_of(head->state) && !head->held &&
+                 op->move.visible_at_ms == head->visible_at_ms;
     sqlite3_stmt *statement =
         sqlite_db_statement(store, stays ? SQL_REQUEST_MOVE : SQL_REQUEST_REPLACE);
     const int64_t values[] = {
@@ -266,7 +302,7 @@ static int update_row(struct sqlite_store *store, const struct store_op *op,
 /* Look at the row; leaves result PENDING when the move may be made. */
 static int judge_move(struct sqlite_store *store, struct store_op *op, struct sqlite_head *head)
 {
-    int rc = read_head(store, op->move.pk, head);
+    int rc = sqlite_head_read(store, op->move.pk, head);
     if (rc != SQLITE_OK) {
         return rc;
     }
@@ -275,13 +311,14 @@ static int judge_move(struct sqlite_store *store, struct store_op *op, struct sq
         return SQLITE_OK;
     }
     if (head->state != op->move.from ||
-        (op->move.expect_lease != UINT64_MAX && head->lease != op->move.expect_lease)) {
+        (op->move.expect_lease != UINT64_MAX && head->lease != op->move.expect_lease) ||
+        (head->held && op->move.to == STATE_LEASED)) {
         op->result = STORE_STALE;
         return SQLITE_OK;
     }
     if (state_is_final(head->state)) {
         bool there = false;
-        rc = body_is_there(store, op->move.pk, &there);
+        rc = sqlite_body_there(store, op->move.pk, &there);
         if (rc == SQLITE_OK && !there) {
             store_op_refuse(op, "the body is gone");
         }
@@ -297,17 +334,17 @@ int sqlite_write_move(struct sqlite_store *store, struct store_op *op)
         return rc;
     }
     store->wrote = true;
-    uint64_t number = next_number(store, op);
+    uint64_t number = sqlite_event_number(store, op);
     rc = update_row(store, op, &head, number != 0 ? number : head.last_event);
     if (rc == SQLITE_OK && !store_keeps_body(op->move.to)) {
-        rc = drop_by_pk(store, SQL_BODY_DROP, op->move.pk);
+        rc = drop_body(store, op->move.pk);
     }
     if (rc == SQLITE_OK && number != 0) {
         const int64_t values[4] = {(int64_t)number, (int64_t)op->move.pk,
                                    (int64_t)head.last_event, op->move.changed_at_ms};
-        rc = add_event(store, op, values);
+        rc = sqlite_event_add(store, op, values);
     }
-    *place_of(store, op->move.pk) = (struct sqlite_head){
+    *sqlite_head_place(store, op->move.pk) = (struct sqlite_head){
         .pk = op->move.pk,
         .lease = op->move.lease,
         .last_event = number != 0 ? number : head.last_event,
@@ -316,6 +353,7 @@ int sqlite_write_move(struct sqlite_store *store, struct store_op *op)
     };
     store->now.by_state[head.state]--;
     store->now.by_state[op->move.to]++;
+    store->now.held -= head.held ? 1 : 0;
     op->result = STORE_DONE;
     return rc;
 }
@@ -323,7 +361,7 @@ int sqlite_write_move(struct sqlite_store *store, struct store_op *op)
 int sqlite_write_note(struct sqlite_store *store, struct store_op *op)
 {
     struct sqlite_head head;
-    int rc = read_head(store, op->note.pk, &head);
+    int rc = sqlite_head_read(store, op->note.pk, &head);
     if (rc != SQLITE_OK) {
         return rc;
     }
@@ -332,128 +370,13 @@ int sqlite_write_note(struct sqlite_store *store, struct store_op *op)
         return SQLITE_OK;
     }
     store->wrote = true;
-    const int64_t values[4] = {(int64_t)next_number(store, op), (int64_t)op->note.pk,
+    const int64_t values[4] = {(int64_t)sqlite_event_number(store, op), (int64_t)op->note.pk,
                                (int64_t)head.last_event, clock_wall_ms()};
     const int64_t update[2] = {values[0], values[1]};
     sqlite3_stmt *statement = sqlite_db_statement(store, SQL_REQUEST_EVENT);
     sqlite_db_bind_ints(statement, 1, update, 2);
     rc = sqlite_db_run(statement);
-    place_of(store, op->note.pk)->last_event = (uint64_t)values[0];
+    sqlite_head_place(store, op->note.pk)->last_event = (uint64_t)values[0];
     op->result = STORE_DONE;
-    return rc == SQLITE_OK ? add_event(store, op, values) : rc;
-}
-
-/* One row that goes: what else hangs on it. */
-struct old_row {
-    uint64_t pk;
-    uint64_t last_event;
-    enum state state;
-    char id[STORE_ID_BYTES];
-    char producer[STORE_PRODUCER_BYTES];
-};
-
-/* May the row under the statement go? */
-static bool is_old(sqlite3_stmt *statement, int64_t before_ms)
-{
-    return sqlite3_column_int(statement, 3) == STORE_PHASE_FINAL &&
-           sqlite3_column_int64(statement, 4) < before_ms;
-}
-
-static void read_old(sqlite3_stmt *statement, struct old_row *row)
-{
-    row->pk = (uint64_t)sqlite3_column_int64(statement, 0);
-    row->state = (enum state)sqlite3_column_int(statement, 1);
-    row->last_event = (uint64_t)sqlite3_column_int64(statement, 2);
-    sqlite_db_read_text(statement, 6, row->id, sizeof row->id);
-    sqlite_db_read_text(statement, 7, row->producer, sizeof row->producer);
-}
-
-/* Walk on from where the last call stopped, over a bounded number of rows, and collect what may
- * go before anything is dropped. Rows stand in the order of their acceptance, and none became
- * final before it was accepted: so the walk ends at the first that is too young, and seldom
- * sees a row in vain. That saves each message an index that only the sweep would use. */
-static int find_old(struct sqlite_store *store, struct store_op *op, struct old_row **rows,
-                    size_t *count)
-{
-    sqlite3_stmt *statement = sqlite_db_statement(store, SQL_REQUEST_OLD);
-    const int64_t values[2] = {(int64_t)store->sweep_pk, STORE_LIST_LOOK_ROWS};
-    sqlite_db_bind_ints(statement, 1, values, 2);
-    size_t room = 0;
-    size_t looked = 0;
-    int rc = SQLITE_ROW;
-    op->sweep.more = true;
-    while (*count < op->sweep.limit && looked < STORE_LIST_LOOK_ROWS) {
-        rc = sqlite3_step(statement);
-        if (rc != SQLITE_ROW || sqlite3_column_int64(statement, 5) >= op->sweep.before_ms) {
-            op->sweep.more = false;
-            break;
-        }
-        looked++;
-        store->sweep_pk = (uint64_t)sqlite3_column_int64(statement, 0);
-        if (is_old(statement, op->sweep.before_ms)) {
-            if (*count == room) {
-                room = room > 0 ? room * 2 : 64;
-                *rows = mem_resize(*rows, room, sizeof **rows);
-            }
-            read_old(statement, &(*rows)[(*count)++]);
-        }
-    }
-    if (!op->sweep.more) {
-        store->sweep_pk = 0;
-    }
-    (void)sqlite3_reset(statement);
-    return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
-}
-
-static int drop_history(struct sqlite_store *store, uint64_t number)
-{
-    sqlite3_stmt *statement = sqlite_db_statement(store, SQL_EVENT_DROP);
-    int rc = SQLITE_OK;
-    while (number != 0 && rc == SQLITE_OK) {
-        (void)sqlite3_bind_int64(statement, 1, (int64_t)number);
-        rc = sqlite3_step(statement);
-        /* A missing link ends the chain: better a few events left over than a sweep that
-         * never ends. */
-        number = rc == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(statement, 0) : 0;
-        rc = rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
-        (void)sqlite3_reset(statement);
-    }
-    return rc;
-}
-
-static int drop_old(struct sqlite_store *store, const struct old_row *row)
-{
-    int rc = drop_history(store, row->last_event);
-    if (rc == SQLITE_OK) {
-        rc = drop_by_pk(store, SQL_BODY_DROP, row->pk);
-    }
-    if (rc == SQLITE_OK) {
-        sqlite3_stmt *statement = sqlite_db_statement(store, SQL_KEY_DROP);
-        sqlite_db_bind_text(statement, 1, row->id);
-        sqlite_db_bind_text(statement, 2, row->producer);
-        rc = sqlite_db_run(statement);
-    }
-    if (rc == SQLITE_OK) {
-        rc = drop_by_pk(store, SQL_REQUEST_DROP, row->pk);
-    }
-    if (place_of(store, row->pk)->pk == row->pk) {
-        place_of(store, row->pk)->pk = 0;
-    }
-    store->now.by_state[row->state]--;
-    return rc;
-}
-
-int sqlite_write_sweep(struct sqlite_store *store, struct store_op *op)
-{
-    struct old_row *rows = NULL;
-    size_t count = 0;
-    int rc = find_old(store, op, &rows, &count);
-    for (size_t i = 0; i < count && rc == SQLITE_OK; i++) {
-        store->wrote = true;
-        rc = drop_old(store, &rows[i]);
-    }
-    free(rows);
-    op->sweep.swept = count;
-    op->result = STORE_DONE;
-    return rc;
+    return rc == SQLITE_OK ? sqlite_event_add(store, op, values) : rc;
 }
