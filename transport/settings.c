@@ -75,6 +75,7 @@ static const struct number_row numbers[] = {
     NUMBER(connect_timeout_ms, 30000), /* as CDO */
     NUMBER(reply_timeout_ms, 300000),  /* RFC 5321 4.5.3.2 */
     NUMBER(content_timeout_ms, 600000),       NUMBER(max_connections, 10),
+    NUMBER(max_messages_per_minute, 0),       NUMBER(max_recipients_per_day, 0),
     NUMBER(max_recipients_per_message, 100), /* RFC 5321 4.5.3.1.8: every server takes as many */
     NUMBER(max_messages_per_connection, 100), NUMBER(max_connection_age_ms, 300000),
     NUMBER(idle_timeout_ms, 20000),
@@ -400,12 +401,6 @@ static enum err check_reply_rules(struct reading *r)
 static enum err check_not_yet(struct reading *r)
 {
     static const char words[] = "is not built in yet: leave it out";
-    if (r->from->max_messages_per_minute != 0) {
-        return refuse(r, "max_messages_per_minute", words);
-    }
-    if (r->from->max_recipients_per_day != 0) {
-        return refuse(r, "max_recipients_per_day", words);
-    }
     if (text_or_empty(r->from->failover_profile)[0] != '\0') {
         return refuse(r, "failover_profile", words);
     }

@@ -62,6 +62,9 @@ struct settings_plan {
     uint32_t reply_timeout_ms;
     uint32_t content_timeout_ms;
     uint32_t max_connections;
+    uint32_t
+        max_messages_per_minute; /* these two of the whole pool, kept by the broker; 0 = no limit */
+    uint32_t max_recipients_per_day;
     uint32_t max_recipients_per_message;
     uint32_t max_messages_per_connection;
     uint32_t max_connection_age_ms;

@@ -43,6 +43,82 @@ static int fail(enum err err, const struct err_text *why)
 
 /* ---- counts ---- */
 
+struct hold_words {
+    const char *by;
+    const char *hint;
+};
+
+static const struct hold_words hold_words[] = {
+    [PB_HOLD(UNSPECIFIED)] = {"something that this tpn does not know", ""},
+    [PB_HOLD(PAUSE)] = {"a pause", "tpn queue resume ends it"},
+    [PB_HOLD(
+        LOGIN)] = {"a refused login",
+                   "mend the login, then tpn queue resume --profile, or SIGHUP to the broker"},
+    [PB_HOLD(SERVER)] = {"a server that is down", ""},
+    [PB_HOLD(QUOTA)] = {"a used-up quota of its server", ""},
+    [PB_HOLD(MINUTE)] = {"its limit", ""},
+    [PB_HOLD(DAY)] = {"its limit", ""},
+    [PB_HOLD(QUIET)] = {"its quiet hours", ""},
+    [PB_HOLD(REMOVED)] = {"its absence", "put it back into the file of profiles, then SIGHUP"},
+};
+
+static const char *scope_word(int scope)
+{
+    return scope == PB_SCOPE(PROFILE)    ? "profile "
+           : scope == PB_SCOPE(PRODUCER) ? "producer "
+           : scope == PB_SCOPE(DOMAIN)   ? "mail to "
+                                         : "all mail";
+}
+
+static void print_hold(const PB(Hold) *hold)
+{
+    char quoted[LOG_QUOTE_BYTES];
+    char when[CLOCK_TEXT_BYTES];
+    size_t known = sizeof hold_words / sizeof hold_words[0];
+    const struct hold_words *words =
+        &hold_words[(size_t)hold->kind < known ? (size_t)hold->kind : 0];
+    printf("%s%s is held by %s", scope_word((int)hold->scope), hold->name, words->by);
+    if (hold->since_ms != 0) {
+        printf(" since %s", clock_text(hold->since_ms, when));
+    }
+    if (hold->probing) {
+        printf(", one try may go");
+    } else if (hold->until_ms != 0) {
+        printf(" until %s", clock_text(hold->until_ms, when));
+    }
+    if (hold->operator_[0] != '\0') {
+        printf(", by %s", hold->operator_);
+    }
+    printf("%s%s\n", hold->reason[0] != '\0' ? ": " : "",
+           hold->reason[0] != '\0' ? log_quote(hold->reason, quoted) : "");
+    if (words->hint[0] != '\0') {
+        printf("  %s\n", words->hint);
+    }
+}
+
+/* "30 of 60 mails a minute"; nothing without a limit. */
+static void print_limit(const char *what, uint64_t used, uint64_t most)
+{
+    if (most > 0) {
+        printf(", %" PRIu64 " of %" PRIu64 " %s", used, most, what);
+    }
+}
+
+static void print_flow(const PB(ProfileFlow) *flow)
+{
+    char when[CLOCK_TEXT_BYTES];
+    printf("profile %s: %" PRIu64 " waiting", flow->profile, flow->waiting);
+    print_limit("mails in a minute", flow->messages_in_minute, flow->max_messages_per_minute);
+    print_limit("recipients in a day", flow->recipients_in_day, flow->max_recipients_per_day);
+    if (flow->connections > 0) {
+        print_limit("connections", flow->connections, flow->max_connections);
+    }
+    if (flow->empty_at_ms != 0) {
+        printf(", empty about %s", clock_text(flow->empty_at_ms, when));
+    }
+    printf("\n");
+}
+
 static void print_stats(const PB(Stats) *stats)
 {
     char quoted[LOG_QUOTE_BYTES];
@@ -67,11 +143,11 @@ static void print_stats(const PB(Stats) *stats)
         printf("  %s: %" PRIu32 " jobs, room for %" PRIu32 " more, heard %s\n", worker->name,
                worker->leased, worker->credit, clock_text(worker->last_heard_ms, when));
     }
-    for (size_t i = 0; i < stats->n_held; i++) {
-        const PB(HeldProfile) *held = stats->held[i];
-        printf("profile %s is held since %s, its login was refused: %s\n"
-               "  mend the login, then let the broker read its profiles again (SIGHUP)\n",
-               held->name, clock_text(held->since_ms, when), log_quote(held->reason, quoted));
+    for (size_t i = 0; i < stats->n_holds; i++) {
+        print_hold(stats->holds[i]);
+    }
+    for (size_t i = 0; i < stats->n_flows; i++) {
+        print_flow(stats->flows[i]);
     }
 }
 

@@ -164,6 +164,8 @@ struct row {
 
 static const struct row rows[] = {
     GOOD(nothing, STARTTLS, 587, "mail.test"),
+    GOOD(minute_limit, STARTTLS, 587, "mail.test"),
+    GOOD(day_limit, STARTTLS, 587, "mail.test"),
     GOOD(port_465, IMPLICIT, 465, "mail.test"),
     GOOD(port_587, STARTTLS, 587, "mail.test"),
     GOOD(port_2525, STARTTLS, 2525, "mail.test"),
@@ -233,7 +235,6 @@ static const struct row rows[] = {
     GOOD(timeout_100, STARTTLS, 587, "mail.test"),
     GOOD(timeout_hour, STARTTLS, 587, "mail.test"),
     BAD(timeout_more, "content_timeout_ms", "from 100 to 3600000"),
-    BAD(minute_limit, "max_messages_per_minute", "not built in yet"),
     OTHER(exchange, PICKUP),
     BAD(exchange_many, "max_recipients_per_message", "takes 100 recipients"),
     BAD(dkim_half, "dkim_selector", "required: dkim_domain is set"),
@@ -244,7 +245,6 @@ static const struct row rows[] = {
     BAD(dkim_clear_key, "dkim_key", "must be a reference"),
     BAD(dkim_twice, "dkim_second_selector", "its own"),
     BAD(dkim_second_half, "dkim_second_key", "required"),
-    BAD(day_limit, "max_recipients_per_day", "not built in yet"),
     BAD(failover, "failover_profile", "not built in yet"),
     BAD(limit_more, "max_connections", "from 1 to 1000000"),
     OTHER(pickup, PICKUP),

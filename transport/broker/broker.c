@@ -250,10 +250,17 @@ static enum err read_profiles(struct broker *broker)
     return err;
 }
 
+static void release(void *arg, const struct profile *profile)
+{
+    struct broker *broker = arg;
+    (void)brake_release(brakes_of(&broker->brakes, profile->wire.name));
+}
+
 void broker_reload(struct broker *broker)
 {
     /* A refused file leaves the old profiles in force; read_profiles has said so. */
     if (read_profiles(broker) == ERR_OK) {
+        profiles_each(broker->profiles, release, broker);
         loop_again(broker->loop);
     }
 }
@@ -329,6 +336,7 @@ void broker_stop(struct broker *broker)
     for (size_t i = 0; i < SOCKETS; i++) {
         bus_close(bus_at(broker, i));
     }
+    brakes_free(&broker->brakes);
     profiles_free(&broker->profiles);
     bus_context_free(&broker->zmq_context);
     broker->loop = NULL;

@@ -7,6 +7,7 @@
 #ifndef TPN_BROKER_H
 #define TPN_BROKER_H
 
+#include "brake.h"
 #include "broker_conf.h"
 #include "bus.h"
 #include "lease.h"
@@ -31,6 +32,7 @@ struct broker {
     struct bus *admin;
     struct ledger *ledger;
     struct profiles *profiles;
+    struct brakes brakes;
     struct roster roster;
     struct leases leases;
     struct schedule schedule;

@@ -103,11 +103,18 @@ bool gate_check_secrets(const PB(MailingSettings) *settings, struct wire_fault *
 
 static bool good_settings(const PB(MailingSettings) *settings, struct wire_fault *fault)
 {
+    static const char pool_limit[] = "a limit of the whole pool belongs to a profile: name one";
     struct settings_plan plan;
     const char *field = "";
     struct err_text why;
     if (!gate_check_secrets(settings, fault)) {
         return false;
+    }
+    if (settings->max_messages_per_minute != 0) {
+        return refuse(fault, "settings.max_messages_per_minute", pool_limit);
+    }
+    if (settings->max_recipients_per_day != 0) {
+        return refuse(fault, "settings.max_recipients_per_day", pool_limit);
     }
     if (settings_plan(settings, &plan, &field, &why) != ERR_OK) {
         (void)snprintf(fault->field, sizeof fault->field, "settings.%s", field);
@@ -195,6 +202,7 @@ static void accepted(void *arg, struct ledger_op *op)
     answer(submission, op);
     if (op->store.result == STORE_DONE) {
         request->pk = op->store.accept.row.pk;
+        lane_note_move(request->lane, STATE_NONE, STATE_ACCEPTED, request->accepted_at_ms);
         schedule_accepted(&submission->broker->schedule, request);
     } else {
         request_free(&request);
@@ -245,6 +253,8 @@ static struct request *new_request(struct broker *broker, struct wire_in *in,
     request->expire_at_ms = parsed->expire_at_ms;
     request->accepted_at_ms = now_ms;
     request->route = -1;
+    request->split = (int)parsed->split;
+    request->open_count = -1;
     request->recipients = (uint32_t)(message->n_to + message->n_cc + message->n_bcc);
     request->results = pending_list(message, request->recipients, &request->results_len);
     request->body = in->raw;

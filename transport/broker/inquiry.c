@@ -7,6 +7,7 @@
 #include "broker.h"
 #include "clock.h"
 #include "gate.h"
+#include "hold.h"
 #include "mem.h"
 #include "operate.h"
 #include "probe_desk.h"
@@ -295,34 +296,35 @@ static void fill_worker(const struct worker *worker, PB(WorkerInfo) *info)
     info->last_heard_ms = worker->heard_wall_ms;
 }
 
-/* The held profiles of an answer; room for all of them. */
+/* The profiles whose login was refused, once more: readers that are older than holds know only these. */
 struct held_list {
     PB(HeldProfile) *items;
     PB(HeldProfile) **pointers;
     size_t count;
 };
 
-static void add_held(void *arg, const struct profile *profile)
+static void add_held(struct held_list *list, const PB(Hold) *hold)
 {
-    struct held_list *list = arg;
-    if (profile->latched_at_ms == 0) {
+    if (hold->kind != PB_HOLD(LOGIN)) {
         return;
     }
     PB(HeldProfile) init = PB_INIT(HELD_PROFILE);
     PB(HeldProfile) *item = &list->items[list->count];
     *item = init;
-    item->name = profile->wire.name;
-    item->reason = (char *)(uintptr_t)profile->latched_why;
-    item->since_ms = profile->latched_at_ms;
+    item->name = hold->name;
+    item->reason = hold->reason;
+    item->since_ms = hold->since_ms;
     list->pointers[list->count++] = item;
 }
 
-static struct held_list held_profiles(const struct profiles *profiles)
+static struct held_list held_profiles(const struct hold_list *holds)
 {
     struct held_list list = {.count = 0};
-    list.items = mem_zero(profiles_count(profiles), sizeof *list.items);
-    list.pointers = mem_zero(profiles_count(profiles), sizeof *list.pointers);
-    profiles_each(profiles, add_held, &list);
+    list.items = mem_zero(holds->count, sizeof *list.items);
+    list.pointers = mem_zero(holds->count, sizeof *list.pointers);
+    for (size_t i = 0; i < holds->count; i++) {
+        add_held(&list, &holds->items[i]);
+    }
     return list;
 }
 
@@ -359,13 +361,23 @@ static void send_stats(struct broker *broker, const struct wire_peer *peer,
     stats.not_accepting_reason = (char *)(uintptr_t)why;
     stats.started_at_ms = broker->started_at_ms;
     stats.poisoned = broker->poisoned;
-    struct held_list held = held_profiles(broker->profiles);
+    struct hold_list holds = {0};
+    struct flow_list flows = {0};
+    hold_collect(broker, &holds);
+    flow_collect(broker, &flows);
+    struct held_list held = held_profiles(&holds);
+    stats.holds = hold_pointers(&holds);
+    stats.n_holds = holds.count;
+    stats.flows = flows.pointers;
+    stats.n_flows = flows.count;
     stats.held = held.pointers;
     stats.n_held = held.count;
     enum err err = bus_send(broker->admin, peer, WIRE_STATS_OK, &stats.base, NULL);
     (void)err; /* who asks and is gone gets no answer */
     free(held.pointers);
     free(held.items);
+    hold_fini(&holds);
+    flow_fini(&flows);
     free(info_pointers);
     free(infos);
 }

@@ -67,86 +67,23 @@ static void let_go(struct request *request)
 
 /* ---- giving ---- */
 
-/* Route and folder of inline settings, read once from the request itself. */
-static void read_route(struct request *request)
-{
-    request->route = SETTINGS_ROUTE_COUNT;
-    PB(NotificationRequest) *parsed = PB_UNPACK(
-        notification_request, wire_blob_len(request->body), wire_blob_data(request->body));
-    struct settings_plan plan;
-    const char *field = NULL;
-    if (parsed != NULL && parsed->settings != NULL &&
-        settings_plan(parsed->settings, &plan, &field, NULL) == ERR_OK) {
-        request->route = (int)plan.route;
-        request->folder = mem_text(plan.folder);
-    }
-    if (parsed != NULL) {
-        trackpro__notify__v1__notification_request__free_unpacked(parsed, NULL);
-    }
-}
-
-static bool has_no_suspects(void *arg, const struct worker *worker)
-{
-    (void)arg;
-    return worker->suspects == 0;
-}
-
-enum lease_place lease_place(struct broker *broker, const struct request *request,
-                             struct worker **worker)
-{
-    int route = SETTINGS_ROUTE_COUNT;
-    const char *folder = "";
-    if (request->lane->key.profile[0] != '\0') {
-        const struct profile *profile =
-            profiles_find(broker->profiles, request->lane->key.profile);
-        if (profile == NULL) {
-            return LEASE_WAIT; /* taken out of the file: its mail waits for it to come back */
-        }
-        if (profile->latched_at_ms != 0 && !request->look_only) {
-            return LEASE_WAIT; /* its login was refused */
-        }
-        route = (int)profile->plan.route;
-        folder = profile->plan.folder;
-    } else {
-        if (request->route < 0) {
-            read_route((
-                struct request *)(uintptr_t)request); /* only fills in what was not looked at */
-        }
-        route = request->route;
-        folder = request->folder != NULL ? request->folder : "";
-    }
-    if (request->look_only && route != SETTINGS_PICKUP) {
-        return LEASE_NO_LOOKING;
-    }
-    /* What was made due again after its end (operate.c) is tried once: a retry is never set later than the end. */
-    if (!request->look_only && request->expire_at_ms != 0 &&
-        request->visible_at_ms <= request->expire_at_ms &&
-        broker_now_ms(broker) >= request->expire_at_ms) {
-        return LEASE_TOO_LATE;
-    }
-    const struct roster_wish wish = {.route = (enum settings_route)route,
-                                     .folder = folder,
-                                     .fits = poison_suspect(request) ? has_no_suspects : NULL};
-    *worker = roster_pick(&broker->roster, &wish);
-    return *worker != NULL ? LEASE_TO_WORKER : LEASE_WAIT;
-}
-
-/* Which recipients the job is for. None = all: the usual case needs no list. */
+/* Which recipients the job is for. None = all: the usual case needs no list. A job that the limits of its profile make a
+ * portion is for the first of those that are left. */
 static size_t job_recipients(const struct request *request, uint32_t **indices, bool *duplicate)
 {
     *indices = NULL;
     *duplicate = false;
-    if (!request->touched) {
+    if (!request->touched && !request->portion) {
         return 0;
     }
     PB(RequestStatus) *list = request_results(request);
     uint32_t *out = mem_zero(request->recipients, sizeof *out);
     size_t count = 0;
-    for (uint32_t i = 0; i < request->recipients; i++) {
+    size_t most = request->portion ? request->given : request->recipients;
+    for (uint32_t i = 0; i < request->recipients && count < most; i++) {
         const PB(RecipientResult) *one = list->recipients[i];
         int outcome = (int)one->outcome;
-        if (outcome == PB_OUTCOME(PENDING) || outcome == PB_OUTCOME(DEFERRED) ||
-            outcome == PB_OUTCOME(PERMITTED)) {
+        if (request_outcome_open(outcome)) {
             out[count++] = i;
         }
         *duplicate = *duplicate || request_is_marked(one);
@@ -205,8 +142,27 @@ static void return_to_lane(struct broker *broker, struct request *request, const
     schedule_returned(&broker->schedule, request);
 }
 
-void lease_give(struct broker *broker, struct request *request, struct worker *worker)
+/* The lease counts against the limits of its profile. */
+static void count_given(struct broker *broker, struct request *request,
+                        const struct place *place)
 {
+    request->given = 0;
+    request->portion = false;
+    request->permitted = false;
+    if (place->profile == NULL || request->look_only) {
+        return;
+    }
+    request->given = place->brake.recipients;
+    request->given_mails = brake_mails(request->given, place->per_mail);
+    request->given_ms = broker_now_ms(broker);
+    request->portion = request->given < request_open_count(request);
+    brake_left(request->lane->brake, &place->brake, request->lease, place->per_mail,
+               request->given_ms);
+}
+
+void lease_give(struct broker *broker, struct request *request, const struct place *place)
+{
+    struct worker *worker = place->worker;
     request->lease = ++broker->leases.next;
     request->lease_deadline_ms = clock_mono_ms() + (int64_t)broker->conf->lease_ms;
     request->attempt_counted = false;
@@ -215,6 +171,7 @@ void lease_give(struct broker *broker, struct request *request, struct worker *w
     (void)map_put_u64(&broker->leases.by_lease, request->lease, request);
     lease_hold(request, worker);
     worker->credit--;
+    count_given(broker, request, place);
     struct request_change change = {
         .to = request->look_only ? STATE_PERMITTED : STATE_LEASED,
         .reason = request->look_only ? "looking for an earlier attempt" : NULL,
@@ -234,6 +191,9 @@ void lease_give(struct broker *broker, struct request *request, struct worker *w
 void lease_end(struct broker *broker, struct request *request)
 {
     (void)map_take_u64(&broker->leases.by_lease, request->lease);
+    brake_over(request->lane->brake, request->lease, request->given_ms,
+               request->permitted ? 0 : request->given, request->given_mails);
+    request->given = 0;
     if (request->worker != NULL) {
         let_go(request);
     } else if (!request->settling) {
@@ -278,6 +238,17 @@ static void permit_part(struct broker *broker, struct request *request, const PB
     trackpro__notify__v1__request_status__free_unpacked(list, NULL);
 }
 
+/* All of the job, which is not all of the request. */
+static void permit_portion(struct broker *broker, struct request *request,
+                           struct request_change *change)
+{
+    PB(Part) part = PB_INIT(PART);
+    bool duplicate = false;
+    part.n_recipients = job_recipients(request, &part.recipients, &duplicate);
+    permit_part(broker, request, &part, change);
+    free(part.recipients);
+}
+
 static void ask_one(struct broker *broker, struct worker *worker, const PB(Part) *part)
 {
     struct request *request = lease_find(broker, part->lease);
@@ -299,8 +270,11 @@ static void ask_one(struct broker *broker, struct worker *worker, const PB(Part)
 #endif
     struct request_change change = {
         .to = STATE_PERMITTED, .done = granted, .arg = broker, .number = part->part};
+    request->permitted = true;
     if (part->n_recipients > 0) {
         permit_part(broker, request, part, &change);
+    } else if (request->portion) {
+        permit_portion(broker, request, &change);
     } else {
         request_move(request, broker->ledger, broker_now_ms(broker), &change);
     }

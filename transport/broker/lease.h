@@ -13,6 +13,7 @@
 
 #include "map.h"
 #include "pb.h"
+#include "place.h"
 #include "profile.h"
 #include "request.h"
 #include "roster.h"
@@ -27,13 +28,6 @@ struct leases {
     uint64_t next;
 };
 
-enum lease_place {
-    LEASE_WAIT, /* nobody can take it now */
-    LEASE_TO_WORKER,
-    LEASE_TOO_LATE,  /* its expire_at_ms has passed */
-    LEASE_NO_LOOKING /* nobody can find out what became of its earlier attempt */
-};
-
 /* Start counting behind the store's epoch; no leases yet. */
 void lease_init(struct broker *broker);
 /* Forget every lease; the disk keeps what matters. */
@@ -44,12 +38,8 @@ void lease_fini(struct broker *broker);
 enum err lease_give_profile(struct broker *broker, const struct profile *profile,
                             struct worker *worker) NODISCARD;
 
-/* Where can this request go now? With LEASE_TO_WORKER *worker is set. */
-enum lease_place lease_place(struct broker *broker, const struct request *request,
-                             struct worker **worker);
-
-/* Lease it and send the JOB. The leases own the request from here. */
-void lease_give(struct broker *broker, struct request *request, struct worker *worker);
+/* Lease it to the place that was found for it (place.way TO_WORKER) and send the JOB. The leases own the request from here. */
+void lease_give(struct broker *broker, struct request *request, const struct place *place);
 
 /* What became of its earlier attempt cannot be found out: its permitted recipients are UNKNOWN. */
 void lease_unknown(struct broker *broker, struct request *request);

@@ -81,8 +81,8 @@ static const struct conf_name policy_names[] = {{"hold", PB_POLICY(HOLD)},
         .key = #field, .kind = CONF_UINT, .offset = AT(field), .min = 1, .max = 1000000,       \
         .doc = (words)                                                                         \
     }
-/* Known, and refused by settings_plan until it is built in. */
-#define LATER_ROW(field, words)                                                                \
+/* A limit of the whole pool, 0 = none. */
+#define POOL_ROW(field, words)                                                                 \
     {                                                                                          \
         .key = #field, .kind = CONF_UINT, .offset = AT(field), .max = 1000000, .doc = (words)  \
     }
@@ -144,9 +144,9 @@ const struct conf_row profile_rows[] = {
     TIME_ROW("reply_timeout", reply_timeout_ms, "for the reply to each command"),
     TIME_ROW("content_timeout", content_timeout_ms, "from the final dot to its reply"),
     LIMIT_ROW(max_connections, "connections to the server, of each worker"),
-    LATER_ROW(max_messages_per_minute, "mails a minute; 0 = no limit, the only choice as yet"),
-    LATER_ROW(max_recipients_per_day,
-              "recipients in 24 hours; 0 = no limit, the only choice as yet"),
+    POOL_ROW(max_messages_per_minute, "mails in any minute, of the whole pool; 0 = no limit"),
+    POOL_ROW(max_recipients_per_day,
+             "recipients in any 24 hours, of the whole pool; 0 = no limit"),
     LIMIT_ROW(max_recipients_per_message, "recipients of one mail; more are split"),
     LIMIT_ROW(max_messages_per_connection, "mails before a connection is closed"),
     TIME_ROW("max_connection_age", max_connection_age_ms,
@@ -172,6 +172,27 @@ const struct conf_row profile_rows[] = {
                   "where the private key is, RSA or Ed25519 in PEM: file:PATH or the like"),
     TEXT_ROW(dkim_second_selector, "for a second signature, as Ed25519 beside RSA"),
     REFERENCE_ROW(dkim_second_key, "its private key"),
+    {.key = "breaker_failures",
+     .kind = CONF_UINT,
+     .offset = offsetof(struct profile, breaker_failures),
+     .default_text = "3",
+     .min = 1,
+     .max = 1000,
+     .doc = "failures of the server, a second apart, after which it gets no mail for a while"},
+    {.key = "breaker_wait",
+     .kind = CONF_DURATION,
+     .offset = offsetof(struct profile, breaker_wait_ms),
+     .default_text = "30s",
+     .min = 100,
+     .max = HOUR,
+     .doc = "then one mail tries it; the wait doubles up to 20 times this"},
+    {.key = "quota_wait",
+     .kind = CONF_DURATION,
+     .offset = offsetof(struct profile, quota_wait_ms),
+     .default_text = "1h",
+     .min = 100,
+     .max = 24 * HOUR,
+     .doc = "wait before one mail tries a server that said that a quota is used up"},
     {.key = NULL, .whole = check_profile},
 };
 
@@ -338,18 +359,6 @@ static struct profile *find_version(const struct profiles *profiles, uint64_t ve
 const struct profile *profiles_version(const struct profiles *profiles, uint64_t version)
 {
     return find_version(profiles, version);
-}
-
-bool profiles_latch(struct profiles *profiles, uint64_t version, int64_t now_ms,
-                    const char *why)
-{
-    struct profile *profile = find_version(profiles, version);
-    if (profile == NULL || profile->latched_at_ms != 0) {
-        return false;
-    }
-    profile->latched_at_ms = now_ms;
-    (void)snprintf(profile->latched_why, sizeof profile->latched_why, "%s", why);
-    return true;
 }
 
 void profiles_each(const struct profiles *profiles,

@@ -17,8 +17,10 @@ struct profile {
     struct settings_plan plan; /* borrows from settings */
     struct rule_list
         rules; /* its own; settings.reply_rules has those for all profiles behind them */
-    int64_t latched_at_ms; /* its login was refused then (wall clock); 0 = not */
-    char latched_why[256];
+    /* What only the broker looks at: no part of the version. */
+    uint32_t breaker_failures;
+    uint32_t breaker_wait_ms;
+    uint32_t quota_wait_ms;
 };
 
 struct profiles;
@@ -32,11 +34,6 @@ void profiles_free(struct profiles **profiles);
 /* By name or by version; null when there is none. Borrowed until profiles_free. */
 const struct profile *profiles_find(const struct profiles *profiles, const char *name);
 const struct profile *profiles_version(const struct profiles *profiles, uint64_t version);
-
-/* The login of that version was refused: no job of it is leased until the profiles are read again, so that a pool of
- * workers does not lock the account. True when it was not latched before; false too when no profile has that version. */
-bool profiles_latch(struct profiles *profiles, uint64_t version, int64_t now_ms,
-                    const char *why);
 
 /* Call fn for each profile. */
 void profiles_each(const struct profiles *profiles,

@@ -33,6 +33,8 @@ struct request *request_of_row(struct store_row *row, struct lane *lane)
     request->results_len = row->results_len;
     request->touched = row->attempt > 0;
     request->route = -1;
+    request->split = -1;
+    request->open_count = -1;
     row->results = NULL;
     return request;
 }
@@ -133,6 +135,7 @@ static void keep_results(struct request *request, struct ledger_op *op,
                          const struct request_change *change)
 {
     request->touched = true;
+    request->open_count = -1;
     free(request->results);
     request->results =
         pack_results(change->results, request->recipients, &request->results_len);
@@ -158,6 +161,7 @@ void request_move(struct request *request, struct ledger *ledger, int64_t now_ms
         change->to ==
         STATE_LEASED; /* lost in a crash, it is no harm: the JOB left before it anyway */
     request->state = change->to;
+    lane_note_move(request->lane, from, change->to, now_ms);
     if (change->visible_at_ms != 0) {
         request->visible_at_ms = change->visible_at_ms;
     }
@@ -171,11 +175,12 @@ void request_move(struct request *request, struct ledger *ledger, int64_t now_ms
     op->store.move.to = change->to;
     op->store.move.visible_at_ms = request->visible_at_ms;
     op->store.move.changed_at_ms = now_ms;
-    op->store.move.attempt = request->attempt;
+    op->store.move.attempt = request->attempt - (change->spared ? 1 : 0);
     op->store.move.losses = request->losses;
     op->store.move.lease = request->lease;
     op->store.move.partial = request->partial;
     add_event(op, request, from, now_ms, change);
+    request->attempt = op->store.move.attempt;
     op->texts = mem_format("%s%c%s", request->worker_name, '\0',
                            change->reason != NULL ? change->reason : "");
     op->store.move.worker = op->texts;
@@ -196,6 +201,28 @@ PB(RequestStatus) *request_results(const struct request *request)
 bool request_is_marked(const PB(RecipientResult) *one)
 {
     return one->outcome == PB_OUTCOME(PENDING) && one->phase != PB_PHASE(UNSPECIFIED);
+}
+
+bool request_outcome_open(int outcome)
+{
+    return outcome == PB_OUTCOME(PENDING) || outcome == PB_OUTCOME(DEFERRED) ||
+           outcome == PB_OUTCOME(PERMITTED);
+}
+
+uint32_t request_open_count(struct request *request)
+{
+    if (!request->touched) {
+        return request->recipients;
+    }
+    if (request->open_count < 0) {
+        PB(RequestStatus) *list = request_results(request);
+        request->open_count = 0;
+        for (size_t i = 0; i < list->n_recipients; i++) {
+            request->open_count += request_outcome_open((int)list->recipients[i]->outcome);
+        }
+        trackpro__notify__v1__request_status__free_unpacked(list, NULL);
+    }
+    return (uint32_t)request->open_count;
 }
 
 enum state request_fold(PB(RecipientResult) *const results[], size_t count, bool handed_off,

@@ -48,8 +48,15 @@ struct request {
     bool settling; /* its end in memory is on the way to the disk: it stands in no lane */
     bool reading;  /* its body is on the way from the disk: it counts in its lane, in no list */
     bool touched;  /* results differ from "every recipient pending" */
-    int route;     /* of inline settings: enum settings_route, -1 = not looked at yet */
-    char *folder;  /* of inline settings with route pickup; null otherwise */
+    int split;     /* PB_SPLIT(…); -1 = not looked at yet */
+    int open_count; /* recipients still to be decided; -1 = not counted yet */
+    uint32_t given; /* of this lease, counted against the limits of its profile: recipients, */
+    uint32_t given_mails; /* mails, */
+    int64_t given_ms;     /* and when */
+    bool portion;         /* of this lease: the limits let only the first `given` go */
+    bool permitted;       /* this lease came to a permit */
+    int route;            /* of inline settings: enum settings_route, -1 = not looked at yet */
+    char *folder;         /* of inline settings with route pickup; null otherwise */
     bool partial;
     uint32_t recipients;
     uint8_t *
@@ -85,6 +92,8 @@ struct request_change {
         *results; /* every recipient, in order, as they stand now; null = as they were */
     PB(RecipientResult) **changed; /* those that the event tells; null = none */
     size_t changed_count;
+    bool
+        spared; /* the attempt that ends here does not count: the event still tells its number */
     ledger_fn *done; /* called once the change is on disk; may be null */
     void *arg;       /* its first argument; op->arg2 is the request */
     uint64_t number; /* op->number */
@@ -95,6 +104,12 @@ struct request_change {
  * table does not allow is a bug of ours. */
 void request_move(struct request *request, struct ledger *ledger, int64_t now_ms,
                   const struct request_change *change);
+
+/* PENDING, DEFERRED or PERMITTED: still to be decided. */
+bool request_outcome_open(int outcome);
+
+/* How many recipients are still to be decided. */
+uint32_t request_open_count(struct request *request);
 
 /* Unpack the results; free with protobuf_c_message_free_unpacked. Never null. */
 PB(RequestStatus) *request_results(const struct request *request);

@@ -75,11 +75,29 @@ struct lane *schedule_lane(struct schedule *schedule, const struct store_lane *k
     if (lane == NULL) {
         lane = mem_zero(1, sizeof *lane);
         lane->key = clean;
+        lane->brake = brakes_of(&schedule->broker->brakes, clean.profile);
         TAILQ_INIT(&lane->ready);
         TAILQ_INIT(&lane->bare);
         (void)map_put(&schedule->lanes, &clean, sizeof clean, lane);
     }
     return lane;
+}
+
+static bool waits(enum state state)
+{
+    return state == STATE_ACCEPTED || state == STATE_DEFERRED || state == STATE_LEASED ||
+           state == STATE_PERMITTED;
+}
+
+void lane_note_move(struct lane *lane, enum state from, enum state to, int64_t now_ms)
+{
+    struct brake *brake = lane->brake;
+    if (waits(from) && !waits(to)) {
+        brake->waiting -= brake->waiting > 0 ? 1 : 0;
+        window_add(&brake->settled, now_ms, 1);
+    } else if (!waits(from) && waits(to)) {
+        brake->waiting++;
+    }
 }
 
 /* A lane stands in its class's turns exactly while it has something ready. */
@@ -103,6 +121,11 @@ static void arm(struct schedule *schedule, int64_t due_ms)
     if (!loop_timer_armed(&schedule->due) || due_us < schedule->due.due_us) {
         loop_timer_arm(&schedule->due, wait_ms);
     }
+}
+
+void schedule_wake(struct schedule *schedule, int64_t at_ms)
+{
+    arm(schedule, at_ms);
 }
 
 /* A request of that lane waits on disk until visible_at_ms. */
@@ -356,13 +379,13 @@ void schedule_take(struct schedule *schedule, struct request *request)
 /* The first of the lane that has somewhere to go. Only suspects (poison.h), which wait for a worker without another one, are
  * passed by others of their lane. */
 static struct request *first_to_go(struct schedule *schedule, const struct lane *lane,
-                                   enum lease_place *place, struct worker **worker)
+                                   struct place *place)
 {
     struct request *request = NULL;
     TAILQ_FOREACH(request, &lane->ready, link)
     {
-        *place = lease_place(schedule->broker, request, worker);
-        if (*place != LEASE_WAIT || !poison_suspect(request)) {
+        *place = place_find(schedule->broker, request);
+        if (place->way != PLACE_WAIT || !poison_suspect(request)) {
             break;
         }
     }
@@ -377,24 +400,18 @@ static bool serve_class(struct schedule *schedule, int class)
     struct lane *next = NULL;
     for (lane = TAILQ_FIRST(lanes); lane != NULL; lane = next) {
         next = TAILQ_NEXT(lane, turn);
-        struct worker *worker = NULL;
-        enum lease_place place = LEASE_WAIT;
-        struct request *request = first_to_go(schedule, lane, &place, &worker);
-        switch (place) {
-        case LEASE_WAIT:
+        struct place place = {.way = PLACE_WAIT};
+        struct request *request = first_to_go(schedule, lane, &place);
+        if (request == NULL || place.way == PLACE_WAIT) {
             continue;
-        case LEASE_TO_WORKER:
-            take_from_lane(schedule, lane, request);
-            lease_give(schedule->broker, request, worker);
-            break;
-        case LEASE_TOO_LATE:
-            take_from_lane(schedule, lane, request);
+        }
+        take_from_lane(schedule, lane, request);
+        if (place.way == PLACE_TO_WORKER) {
+            lease_give(schedule->broker, request, &place);
+        } else if (place.way == PLACE_TOO_LATE) {
             settle_expired(schedule->broker, request);
-            break;
-        case LEASE_NO_LOOKING:
-            take_from_lane(schedule, lane, request);
+        } else {
             lease_unknown(schedule->broker, request);
-            break;
         }
         if (lane->listed) { /* its turn is over: to the end of the line */
             TAILQ_REMOVE(lanes, lane, turn);

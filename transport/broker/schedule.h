@@ -22,6 +22,7 @@ enum { SCHEDULE_CLASSES = 4 }; /* by priority 1 … 3; 0 stays empty */
 
 struct lane {
     struct store_lane key;
+    struct brake *brake;       /* of its profile */
     struct request_list ready; /* due, body in memory */
     struct request_list bare;  /* due, body still to be read */
     size_t count;              /* of both and of bodies on their way */
@@ -54,6 +55,12 @@ void schedule_fini(struct schedule *schedule);
 
 /* Find or make the lane of a key. */
 struct lane *schedule_lane(struct schedule *schedule, const struct store_lane *key);
+
+/* A request of the lane went from one state to another: its profile's counts of what waits and what ended follow. */
+void lane_note_move(struct lane *lane, enum state from, enum state to, int64_t now_ms);
+
+/* Something that holds mail up ends then: look again. */
+void schedule_wake(struct schedule *schedule, int64_t at_ms);
 
 /* Everything on disk is to be looked at: once after the store was opened. */
 void schedule_read_lanes(struct schedule *schedule);

@@ -45,12 +45,6 @@ static void merge_set(struct merge *merge, size_t index, PB(RecipientResult) *re
     merge->changed[merge->changed_count++] = result;
 }
 
-static bool is_open(int outcome)
-{
-    return outcome == PB_OUTCOME(PENDING) || outcome == PB_OUTCOME(DEFERRED) ||
-           outcome == PB_OUTCOME(PERMITTED);
-}
-
 static char *lent(const char *text)
 {
     return (char *)(uintptr_t)text;
@@ -144,6 +138,65 @@ static const struct settings_plan *plan_of(const struct broker *broker,
     return profile != NULL ? &profile->plan : NULL;
 }
 
+/* Of what is to be tried again. */
+struct leftover {
+    bool deferred; /* somebody was tried, and deferred */
+    bool
+        spared; /* all of them because of their profile (brake_spares): it costs neither attempt nor age */
+};
+
+static struct leftover look_at_leftover(const struct request *request,
+                                        const struct merge *merge)
+{
+    struct leftover left = {.spared = request->lane->key.profile[0] != '\0'};
+    for (size_t i = 0; i < request->recipients; i++) {
+        const PB(RecipientResult) *one = merge->all[i];
+        bool marked =
+            one->outcome == PB_OUTCOME(PENDING) && one->phase != PB_PHASE(UNSPECIFIED);
+        left.deferred = left.deferred || marked || one->outcome == PB_OUTCOME(DEFERRED);
+        bool settled = !request_outcome_open((int)one->outcome);
+        left.spared = left.spared &&
+                      (brake_spares(one) || (one->outcome == PB_OUTCOME(PENDING) && !marked) ||
+                       (settled && request->attempt > 1));
+    }
+    left.spared = left.spared && left.deferred;
+    return left;
+}
+
+/* DEFERRED: when again, or not at all. made: room for new entries. */
+static void choose_retry(struct broker *broker, struct request *request, struct merge *merge,
+                         struct request_change *change, PB(RecipientResult) *made)
+{
+    int64_t now_ms = broker_now_ms(broker);
+    struct leftover left = look_at_leftover(request, merge);
+    if (left.spared) {
+        change->spared = request->attempt > 0;
+        change->reason = "because of its profile, not of the mail: costs no attempt";
+    }
+    int64_t outage_ms = brake_outage_ms(request->lane->brake, request->accepted_at_ms, now_ms);
+    if (left.deferred && !left.spared &&
+        retry_is_over(broker->conf, request->accepted_at_ms + outage_ms, now_ms)) {
+        change->reason = "gave up: too old to be tried again";
+        give_up(request, merge, made, change->reason);
+        bool handed_off = change->result != NULL && change->result->handed_off;
+        change->to =
+            request_fold(merge->all, request->recipients, handed_off, &request->partial);
+        return;
+    }
+    if (change->visible_at_ms != 0) {
+        return;
+    }
+    if (!left.deferred) {
+        change->reason =
+            "the limits of its profile let only some of its recipients go at a time";
+        change->visible_at_ms = schedule_due_now(&broker->schedule, request->lane);
+        return;
+    }
+    change->visible_at_ms =
+        retry_next_ms(broker->conf, request->attempt - (change->spared ? 1 : 0), now_ms,
+                      request->expire_at_ms);
+}
+
 /* UNKNOWN, and what the profile wants done about it: hold, or the next move at once. */
 static void apply_policy(struct broker *broker, struct request *request, struct merge *merge,
                          struct request_change *change, PB(RecipientResult) *made)
@@ -198,16 +251,8 @@ static void conclude(struct broker *broker, struct request *request, struct merg
         change->visible_at_ms = over ? request->expire_at_ms : now_ms + 1;
     }
     change->to = request_fold(merge->all, request->recipients, handed_off, &request->partial);
-    if (change->to == STATE_DEFERRED &&
-        retry_is_over(broker->conf, request->accepted_at_ms, now_ms)) {
-        change->reason = "gave up: too old to be tried again";
-        give_up(request, merge, made, change->reason);
-        change->to =
-            request_fold(merge->all, request->recipients, handed_off, &request->partial);
-    }
-    if (change->to == STATE_DEFERRED && change->visible_at_ms == 0) {
-        change->visible_at_ms =
-            retry_next_ms(broker->conf, request->attempt, now_ms, request->expire_at_ms);
+    if (change->to == STATE_DEFERRED) {
+        choose_retry(broker, request, merge, change, made);
     }
     change->results = merge->all;
     change->changed = merge->changed;
@@ -238,7 +283,7 @@ void settle_undecided(struct broker *broker, struct request *request, int outcom
     PB(RecipientResult) *made = mem_zero(request->recipients, sizeof *made);
     for (size_t i = 0; i < request->recipients; i++) {
         int old = (int)merge.all[i]->outcome;
-        if (marked ? old != PB_OUTCOME(PERMITTED) : !is_open(old)) {
+        if (marked ? old != PB_OUTCOME(PERMITTED) : !request_outcome_open(old)) {
             continue;
         }
         PB(RecipientResult) init = PB_INIT(RECIPIENT_RESULT);
@@ -271,7 +316,7 @@ void settle_expired(struct broker *broker, struct request *request)
     merge_init(&merge, request);
     PB(RecipientResult) *made = mem_zero(request->recipients, sizeof *made);
     for (size_t i = 0; i < request->recipients; i++) {
-        if (is_open((int)merge.all[i]->outcome)) {
+        if (request_outcome_open((int)merge.all[i]->outcome)) {
             made[i] = *merge.all[i]; /* the last reply stays readable */
             made[i].outcome =
                 request_is_marked(merge.all[i]) ? PB_OUTCOME(UNKNOWN) : PB_OUTCOME(REFUSED);
@@ -346,20 +391,14 @@ static void keep_marks(const struct merge *merge, const PB(JobResult) *result)
     }
 }
 
-/* One refused login is enough: every further one brings the account nearer to being locked. */
-static void latch_login(struct broker *broker, const struct request *request,
-                        const PB(JobResult) *result)
+/* What the result says about the profile. */
+static void judge_brakes(struct broker *broker, const struct request *request,
+                         const PB(JobResult) *result)
 {
-    for (size_t i = 0; i < result->n_results; i++) {
-        const PB(RecipientResult) *one = result->results[i];
-        if (one->phase == PB_PHASE(AUTH) && one->smtp_code >= 500 &&
-            profiles_latch(broker->profiles, request->profile_version, broker_now_ms(broker),
-                           one->text)) {
-            char quoted[LOG_QUOTE_BYTES];
-            log_error("latch",
-                      "profile=%s code=%u text=%s hint=\"mend the login, then SIGHUP\"",
-                      request->lane->key.profile, one->smtp_code, log_quote(one->text, quoted));
-        }
+    const struct profile *profile = profiles_find(broker->profiles, request->lane->key.profile);
+    if (profile != NULL) {
+        brake_result(request->lane->brake, profile, request->lease, result,
+                     broker_now_ms(broker));
     }
 }
 
@@ -382,7 +421,7 @@ static void take_result(struct broker *broker, struct request *request, PB(JobRe
         request->attempt_counted = true;
     }
     log_delivery(broker, request, result);
-    latch_login(broker, request, result);
+    judge_brakes(broker, request, result);
     keep_marks(&merge, result);
     struct request_change change = {.result = result, .number = result->part};
     request->last_part_seen = request->last_part_seen || !result->more;

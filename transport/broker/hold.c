@@ -1,0 +1,166 @@
+/* Lists for people, made anew for each question. */
+#include "hold.h"
+
+#include "broker.h"
+#include "mem.h"
+
+#include <stdlib.h>
+
+void hold_add(struct hold_list *list, const PB(Hold) *hold)
+{
+    if (list->count >= HOLD_MOST) {
+        return;
+    }
+    if (list->count == list->room) {
+        list->room = list->room > 0 ? list->room * 2 : 16;
+        list->items = mem_resize(list->items, list->room, sizeof *list->items);
+    }
+    PB(Hold) *item = &list->items[list->count++];
+    *item = *hold;
+    item->name = mem_text(hold->name);
+    item->reason = mem_text(hold->reason);
+    item->operator_ = mem_text(hold->operator_);
+}
+
+PB(Hold) **hold_pointers(struct hold_list *list)
+{
+    free(list->pointers);
+    list->pointers = mem_zero(list->count, sizeof(PB(Hold) *));
+    for (size_t i = 0; i < list->count; i++) {
+        list->pointers[i] = &list->items[i];
+    }
+    return list->pointers;
+}
+
+void hold_fini(struct hold_list *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        free(list->items[i].name);
+        free(list->items[i].reason);
+        free(list->items[i].operator_);
+    }
+    free(list->items);
+    free(list->pointers);
+    *list = (struct hold_list){0};
+}
+
+/* protobuf-c's structs take char *, and only read them. */
+static char *lent(const char *text)
+{
+    return (char *)(uintptr_t)text;
+}
+
+struct question {
+    struct broker *broker;
+    struct hold_list *holds;
+    struct flow_list *flows;
+    int64_t now_ms;
+};
+
+static void add_breakers(struct question *question, const struct brake *brake)
+{
+    for (int kind = 0; kind < BRAKE_KINDS; kind++) {
+        const struct breaker *breaker = &brake->breakers[kind];
+        if (breaker->state == BREAKER_CLOSED) {
+            continue;
+        }
+        PB(Hold) hold = PB_INIT(HOLD);
+        hold.kind = brake_kind_hold((enum brake_kind)kind);
+        hold.scope = PB_SCOPE(PROFILE);
+        hold.name = lent(brake->name);
+        hold.reason = lent(breaker->why);
+        hold.since_ms = breaker->since_ms;
+        hold.until_ms = breaker->state == BREAKER_OPEN ? breaker->until_ms : 0;
+        hold.probing = breaker->state == BREAKER_HALF_OPEN;
+        hold_add(question->holds, &hold);
+    }
+}
+
+static void add_limit(struct question *question, struct brake *brake, struct window *window,
+                      uint64_t max, int kind)
+{
+    int64_t until_ms = max > 0 ? window_room_at(window, question->now_ms, 1, max) : 0;
+    if (until_ms <= question->now_ms || brake->waiting == 0) {
+        return;
+    }
+    PB(Hold) hold = PB_INIT(HOLD);
+    hold.kind = kind;
+    hold.scope = PB_SCOPE(PROFILE);
+    hold.name = lent(brake->name);
+    hold.reason = lent(kind == PB_HOLD(DAY) ? "max_recipients_per_day is used up"
+                                            : "max_messages_per_minute is used up");
+    hold.since_ms = question->now_ms;
+    hold.until_ms = until_ms;
+    hold_add(question->holds, &hold);
+}
+
+static void add_profile(void *arg, const struct profile *profile)
+{
+    struct question *question = arg;
+    struct brake *brake = brakes_of(&question->broker->brakes, profile->wire.name);
+    add_breakers(question, brake);
+    add_limit(question, brake, &brake->minute, profile->plan.max_messages_per_minute,
+              PB_HOLD(MINUTE));
+    add_limit(question, brake, &brake->day, profile->plan.max_recipients_per_day, PB_HOLD(DAY));
+}
+
+/* Mail of a profile that is not in the file (any more). */
+static void add_removed(void *arg, void *value)
+{
+    struct question *question = arg;
+    const struct brake *brake = value;
+    if (brake->waiting == 0 || brake->name[0] == '\0' ||
+        profiles_find(question->broker->profiles, brake->name) != NULL) {
+        return;
+    }
+    PB(Hold) hold = PB_INIT(HOLD);
+    hold.kind = PB_HOLD(REMOVED);
+    hold.scope = PB_SCOPE(PROFILE);
+    hold.name = lent(brake->name);
+    hold.reason = lent("no such profile in the file any more");
+    hold_add(question->holds, &hold);
+}
+
+void hold_collect(struct broker *broker, struct hold_list *list)
+{
+    struct question question = {
+        .broker = broker, .holds = list, .now_ms = broker_now_ms(broker)};
+    profiles_each(broker->profiles, add_profile, &question);
+    map_each(broker->brakes.by_name, add_removed, &question);
+}
+
+static void add_flow(void *arg, const struct profile *profile)
+{
+    struct question *question = arg;
+    struct brake *brake = brakes_of(&question->broker->brakes, profile->wire.name);
+    int64_t now_ms = question->now_ms;
+    PB(ProfileFlow) init = PB_INIT(PROFILE_FLOW);
+    PB(ProfileFlow) *flow = &question->flows->items[question->flows->count];
+    *flow = init;
+    flow->profile = profile->wire.name;
+    flow->waiting = brake->waiting;
+    flow->max_connections = profile->plan.max_connections;
+    flow->messages_in_minute = window_sum(&brake->minute, now_ms);
+    flow->max_messages_per_minute = profile->plan.max_messages_per_minute;
+    flow->recipients_in_day = window_sum(&brake->day, now_ms);
+    flow->max_recipients_per_day = profile->plan.max_recipients_per_day;
+    flow->settled_in_ten_minutes = window_sum(&brake->settled, now_ms);
+    flow->empty_at_ms = brake_forecast_ms(brake, profile, now_ms);
+    question->flows->pointers[question->flows->count++] = flow;
+}
+
+void flow_collect(struct broker *broker, struct flow_list *list)
+{
+    struct question question = {
+        .broker = broker, .flows = list, .now_ms = broker_now_ms(broker)};
+    size_t count = profiles_count(broker->profiles);
+    list->items = mem_zero(count, sizeof *list->items);
+    list->pointers = mem_zero(count, sizeof(PB(ProfileFlow) *));
+    profiles_each(broker->profiles, add_flow, &question);
+}
+
+void flow_fini(struct flow_list *list)
+{
+    free(list->items);
+    free(list->pointers);
+}

@@ -1,0 +1,114 @@
+/* Places. The questions are asked in a fixed order: is it too late, is it held, is there a worker; the limits last, so that
+ * nothing is counted for a job that cannot leave. */
+#include "place.h"
+
+#include "broker.h"
+#include "mem.h"
+#include "poison.h"
+
+/* What only the request itself tells, read once: how it is split, and route and folder of inline settings. */
+static void read_content(struct request *request)
+{
+    request->route = SETTINGS_ROUTE_COUNT;
+    request->split = (int)PB_SPLIT(ONE_FOR_ALL);
+    PB(NotificationRequest) *parsed = PB_UNPACK(
+        notification_request, wire_blob_len(request->body), wire_blob_data(request->body));
+    struct settings_plan plan;
+    const char *field = NULL;
+    if (parsed == NULL) {
+        return;
+    }
+    request->split = (int)parsed->split;
+    if (parsed->settings != NULL &&
+        settings_plan(parsed->settings, &plan, &field, NULL) == ERR_OK) {
+        request->route = (int)plan.route;
+        request->folder = mem_text(plan.folder);
+    }
+    trackpro__notify__v1__notification_request__free_unpacked(parsed, NULL);
+}
+
+static bool has_no_suspects(void *arg, const struct worker *worker)
+{
+    (void)arg;
+    return worker->suspects == 0;
+}
+
+/* What was made due again after its end (operate.c) is tried once: a retry is never set later than the end. */
+static bool is_too_late(const struct request *request, int64_t now_ms)
+{
+    return !request->look_only && request->expire_at_ms != 0 &&
+           request->visible_at_ms <= request->expire_at_ms && now_ms >= request->expire_at_ms;
+}
+
+static uint32_t per_mail(struct request *request, const struct settings_plan *plan)
+{
+    /* A content is read only where it matters: most profiles have no such limit. */
+    if (plan->max_messages_per_minute != 0 || plan->max_recipients_per_day != 0) {
+        if (request->split < 0) {
+            read_content(request);
+        }
+        if (request->split == (int)PB_SPLIT(ONE_EACH)) {
+            return 1;
+        }
+    }
+    return plan->max_recipients_per_message;
+}
+
+/* May it leave, as far as its profile's brakes go? */
+static bool brakes_let_go(struct broker *broker, struct request *request, struct place *place,
+                          int64_t now_ms)
+{
+    place->per_mail = per_mail(request, &place->profile->plan);
+    struct brake_load load = {.recipients = request_open_count(request),
+                              .per_mail = place->per_mail};
+    load.mails = brake_mails(load.recipients, load.per_mail);
+    place->brake = brake_ask(request->lane->brake, place->profile, &load, now_ms);
+    if (place->brake.hold != PB_HOLD(UNSPECIFIED)) {
+        if (place->brake.until_ms != 0) {
+            schedule_wake(&broker->schedule, place->brake.until_ms);
+        }
+        return false;
+    }
+    return true;
+}
+
+struct place place_find(struct broker *broker, struct request *request)
+{
+    struct place place = {.way = PLACE_WAIT};
+    struct roster_wish wish = {.route = SETTINGS_ROUTE_COUNT,
+                               .folder = "",
+                               .fits = poison_suspect(request) ? has_no_suspects : NULL};
+    int64_t now_ms = broker_now_ms(broker);
+    bool named = request->lane->key.profile[0] != '\0';
+    if (is_too_late(request, now_ms)) {
+        place.way = PLACE_TOO_LATE;
+        return place;
+    }
+    if (named) {
+        place.profile = profiles_find(broker->profiles, request->lane->key.profile);
+        if (place.profile == NULL) {
+            return place; /* taken out of the file: its mail waits for it to come back */
+        }
+        wish.route = place.profile->plan.route;
+        wish.folder = place.profile->plan.folder;
+    } else {
+        if (request->route < 0) {
+            read_content(request);
+        }
+        wish.route = (enum settings_route)request->route;
+        wish.folder = request->folder != NULL ? request->folder : "";
+    }
+    if (request->look_only && wish.route != SETTINGS_PICKUP) {
+        place.way = PLACE_NO_LOOKING;
+        return place;
+    }
+    place.worker = roster_pick(&broker->roster, &wish);
+    if (place.worker == NULL) {
+        return place;
+    }
+    if (named && !request->look_only && !brakes_let_go(broker, request, &place, now_ms)) {
+        return place;
+    }
+    place.way = PLACE_TO_WORKER;
+    return place;
+}
