@@ -151,8 +151,7 @@ static struct leftover look_at_leftover(const struct request *request,
     struct leftover left = {.spared = request->lane->key.profile[0] != '\0'};
     for (size_t i = 0; i < request->recipients; i++) {
         const PB(RecipientResult) *one = merge->all[i];
-        bool marked =
-            one->outcome == PB_OUTCOME(PENDING) && one->phase != PB_PHASE(UNSPECIFIED);
+        bool marked = request_is_marked(one);
         left.deferred = left.deferred || marked || one->outcome == PB_OUTCOME(DEFERRED);
         bool settled = !request_outcome_open((int)one->outcome);
         left.spared = left.spared &&
@@ -289,9 +288,10 @@ void settle_undecided(struct broker *broker, struct request *request, int outcom
         PB(RecipientResult) init = PB_INIT(RECIPIENT_RESULT);
         made[i] = init;
         made[i].address = merge.all[i]->address;
-        made[i].outcome = outcome;
+        /* Who may have the mail from an earlier attempt was not refused. */
+        made[i].outcome = request_is_marked(merge.all[i]) ? PB_OUTCOME(UNKNOWN) : outcome;
         made[i].failure_class =
-            outcome == PB_OUTCOME(UNKNOWN) ? PB_CLASS(UNCERTAIN) : PB_CLASS(NONE);
+            made[i].outcome == PB_OUTCOME(UNKNOWN) ? PB_CLASS(UNCERTAIN) : PB_CLASS(NONE);
         made[i].phase = PB_PHASE(BROKER);
         made[i].text = lent(text);
         merge_set(&merge, i, &made[i]);
