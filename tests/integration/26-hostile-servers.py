@@ -102,6 +102,24 @@ TLS_ROWS = (
     deferred("starttls-inject", "TLS", 0, "CONFIGURATION", says="more than the answer to STARTTLS"),
 )
 
+# With a login by name and password, in clear text because the profile allows it.
+AUTH_ROWS = (
+    sent("auth-eq"),
+    deferred("auth-535", "AUTH", 535, "LOGIN", says="credentials invalid"),
+    deferred("auth-534", "AUTH", 534, "LOGIN"),
+    deferred("auth-530", "AUTH", 530, "LOGIN"),
+    deferred("auth-432", "AUTH", 432, "LOGIN"),
+    deferred("auth-454", "AUTH", 454, "TRANSIENT"),
+    deferred("auth-421", "AUTH", 421, "HOST_DOWN"),
+    deferred("auth-250", "AUTH", 0, "CONFIGURATION"),
+    deferred("auth-garbage", "AUTH", 0, "CONFIGURATION"),
+    deferred("auth-endless", "AUTH", 0, "CONFIGURATION"),
+    deferred("auth-drip", "AUTH", 0, "HOST_DOWN"),
+    deferred("auth-drop", "AUTH", 0, "HOST_DOWN"),
+    deferred("auth-none", "AUTH", 0, "CONFIGURATION", says="offered no AUTH"),
+    deferred("auth-gssapi", "AUTH", 0, "CONFIGURATION", says="AUTH"),
+)
+
 
 def certificates(lab):
     """srv, dnsonly (no IP address), wrong (another name), expired, and self (signed by nobody)."""
@@ -194,6 +212,20 @@ def test_each_fault_of_tls_has_its_outcome(lab):
                   f"{mode}: went on without TLS: {server.commands}")
 
 
+def test_each_fault_of_a_login_has_its_outcome(lab):
+    """One try at a login each, and no mail without the server's 235."""
+    secret = lab.dir / "secret"
+    secret.write_text("s3cret\n", encoding="ascii")
+    secret.chmod(0o600)
+    servers, _, _ = run_rows(lab, AUTH_ROWS, authentication="basic", user_name="user", password=f"file:{secret}",
+                             allow_cleartext_auth=True)
+    for mode, server in servers.items():
+        logins = sum(command.upper().startswith(b"AUTH") for command in server.commands)
+        check_equal(logins, 0 if mode in ("auth-none", "auth-gssapi") else 1, f"{mode}: logins tried")
+        if mode != "auth-eq":
+            check(not any(c.upper().startswith(b"MAIL") for c in server.commands), f"{mode}: a mail without 235")
+
+
 def test_the_name_of_two_addresses_is_tried_at_both(lab):
     """Happy eyeballs (RFC 8305): both.test is ::1 and 127.0.0.1; ::1 lets us wait, 127.0.0.1 answers. Well before the
     time to connect is over, the mail goes to the one that answers."""
@@ -220,7 +252,7 @@ def test_the_name_of_two_addresses_is_tried_at_both(lab):
 
 
 # A fault that no row asks for would be dead code of the fake server.
-UNUSED = faultd.HOSTILE - {row.mode for row in (*ROWS, *TLS_ROWS)}
+UNUSED = faultd.HOSTILE - {row.mode for row in (*ROWS, *TLS_ROWS, *AUTH_ROWS)}
 assert not UNUSED, UNUSED
 
 run(globals())

@@ -61,10 +61,23 @@ ENDLESS = {  # what is said, in pieces, until the client goes
     "greet-endless": b"220-" + b"x" * 500 + b"\r\n",
     "greet-huge": b"x" * 4096,  # one line without an end
     "ehlo-endless": b"250-" + b"x" * 60 + b"\r\n",
+    "auth-endless": b"250-" + b"x" * 500 + b"\r\n",
     "mail-endless": b"250-" + b"x" * 500 + b"\r\n",
     "dot-endless": b"250-" + b"x" * 500 + b"\r\n",
 }
-DRIPS = {"ehlo-drip": b"250-fault.test\r\n250-", "mail-drip": b"250-ok\r\n250", "dot-drip": b"250-ok\r\n250"}
+DRIPS = {"auth-drip": b"235-ok\r\n235",
+         "ehlo-drip": b"250-fault.test\r\n250-", "mail-drip": b"250-ok\r\n250", "dot-drip": b"250-ok\r\n250"}
+AUTH_ANSWER = {  # to AUTH, whatever the mechanism
+    "auth-535": b"535 5.7.8 Authentication credentials invalid\r\n",
+    "auth-534": b"534 5.7.9 Application-specific password required\r\n",
+    "auth-530": b"530 5.7.0 Must issue STARTTLS first\r\n",
+    "auth-432": b"432 4.7.12 A password transition is needed\r\n",
+    "auth-454": b"454 4.7.0 Temporary authentication failure\r\n",
+    "auth-421": b"421 4.3.2 going down\r\n",
+    "auth-250": b"250 2.0.0 ok, but not 235\r\n",
+    "auth-garbage": b"\x00\xff what is this\r\n",
+}
+AUTH_OFFER = {"auth-none": None, "auth-eq": b"AUTH=PLAIN LOGIN", "auth-gssapi": b"AUTH GSSAPI"}
 STARTTLS_ANSWER = {
     "starttls-454": b"454 4.7.0 TLS not available\r\n",
     "starttls-502": b"502 5.5.1 not implemented\r\n",
@@ -76,7 +89,8 @@ TLS_MODES = {"starttls-garbage", "starttls-close", "cert-srv", "cert-dnsonly", "
 HOSTILE = {
     "no-starttls", "ehlo-421", "stumble", "rcpt-missing", "rcpt-354", "data-250", "data-421", "body-stall", "body-421",
     "early-250", "421-after-dot", "354-after-dot", "twice-after-dot", "idle-421", "utf8",
-    *MAIL_ANSWER, *ENDLESS, *DRIPS, *TLS_MODES} - {"mail-530", "mail-452"}
+    "auth-drop", *AUTH_OFFER, *AUTH_ANSWER,
+    *MAIL_ANSWER, *ENDLESS, *DRIPS, *TLS_MODES} - {"mail-530", "mail-452", "auth-535"}
 MODES = sorted({
     "plain", "greet-never", "greet-close", "greet-rst", "greet-garbage", "no-ehlo", "no-pipelining",
     "mail-530", "mail-421-3rd", "mail-452", "data-451", "data-554", "data-drop", "body-rst", "body-drop",
@@ -203,7 +217,7 @@ class Session:
         if mode == "rcptmax-3":
             words.append(b"LIMITS RCPTMAX=3 MAILMAX=50")
         if mode.startswith("auth-"):
-            words.append(b"AUTH PLAIN LOGIN")
+            words.append(AUTH_OFFER.get(mode, b"AUTH PLAIN LOGIN") or b"8BITMIME")
         self.say(b"".join(b"250-" + word + b"\r\n" for word in words[:-1]) + b"250 " + words[-1] + b"\r\n")
 
     def on_helo(self, _line):
@@ -230,9 +244,14 @@ class Session:
 
     def on_auth(self, line):
         words = line.split()
-        if self.server.mode == "auth-535":
-            self.say(b"535 5.7.8 Authentication credentials invalid\r\n")
+        if self.server.mode in AUTH_ANSWER:
+            self.say(AUTH_ANSWER[self.server.mode])
+            if self.server.mode == "auth-421":
+                raise Gone
             return
+        if self.server.mode == "auth-drop":
+            raise Gone
+        self.misbehave("auth")
         rounds = {b"PLAIN": 1, b"LOGIN": 2}[words[1].upper()] - (len(words) - 2)
         for _ in range(rounds):
             self.say(b"334 \r\n")

@@ -1232,6 +1232,62 @@ static void a_connection_ends_at_its_number_of_mails(void **state)
     world_close(&w);
 }
 
+static void a_connection_ends_at_its_age(void **state)
+{
+    static const struct manner manner = {0};
+    struct world w;
+    (void)state;
+    world_open(&w, &manner);
+    w.plan.max_connection_age_ms = 1;
+    for (size_t i = 0; i < 3; i++) {
+        int64_t old_ms = clock_mono_ms() + 2;
+        (void)start(&w, i, to_a);
+        turn_until(&w, &w.done, (unsigned)i + 1);
+        while (clock_mono_ms() < old_ms) {
+            settle(&w);
+        }
+    }
+    assert_all(&w, 3, PB_OUTCOME(DELIVERED));
+    assert_int_equal(w.fake.connections, 3);
+    world_close(&w);
+}
+
+/* Said goodbye to, not just left. */
+static void an_idle_connection_ends_with_quit(void **state)
+{
+    static const struct manner manner = {0};
+    struct world w;
+    (void)state;
+    world_open(&w, &manner);
+    w.plan.idle_timeout_ms = 20;
+    (void)start(&w, 0, to_a);
+    turn_until(&w, &w.done, 1);
+    for (int i = 0; i < 100 && !was_seen(&w, "QUIT\r\n"); i++) {
+        settle(&w);
+    }
+    assert_true(was_seen(&w, "QUIT\r\n"));
+    (void)start(&w, 1, to_a);
+    turn_until(&w, &w.done, 2);
+    assert_int_equal(w.fake.connections, 2);
+    world_close(&w);
+}
+
+/* FULL in so many words is not stepped down: the person knows the server. */
+static void mode_full_is_not_stepped_down(void **state)
+{
+    static const struct manner manner = {.swallow_behind_dot = true};
+    struct world w;
+    (void)state;
+    world_open(&w, &manner);
+    w.plan.pipelining = PB_PIPELINING(FULL);
+    w.plan.reply_timeout_ms = 30;
+    start_many(&w, 3);
+    turn_until(&w, &w.done, 3);
+    assert_all(&w, 3, PB_OUTCOME(DELIVERED));
+    assert_int_equal(w.fake.connections, 3);
+    world_close(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1265,6 +1321,9 @@ int main(void)
         cmocka_unit_test(close_gives_up_in_every_state),
         cmocka_unit_test(other_settings_never_share_a_connection),
         cmocka_unit_test(a_connection_ends_at_its_number_of_mails),
+        cmocka_unit_test(a_connection_ends_at_its_age),
+        cmocka_unit_test(an_idle_connection_ends_with_quit),
+        cmocka_unit_test(mode_full_is_not_stepped_down),
     };
     return cmocka_run_group_tests_name("smtp_engine", tests, NULL, NULL);
 }
