@@ -1,6 +1,6 @@
 /* kill -9 at a random moment, many times over the same store: whatever was acknowledged is
- * there after the next open, and a batch is there whole or not at all. (A power cut cannot
- * be had in a unit test: the page cache survives the kill.) */
+ * there after the next open, and a batch is there whole or not at all. Crashes at chosen
+ * points, and power cuts, are in store_power_test.c. */
 #include "clock.h"
 #include "store_fixture.h"
 

@@ -3,9 +3,8 @@
  * UNAVAILABLE left no trace, UNKNOWN is found out later; no event number is lost, counts are
  * right, and the store works again when the disk does. The faults come from a VFS in front
  * of SQLite's own (sqlite.org/vfs.html). */
+#include "disk_shim.h"
 #include "store_fixture.h"
-
-#include <sqlite3.h>
 
 enum fault_mode { FAULT_NONE, FAULT_ONCE, FAULT_FOR_GOOD, FAULT_UNTIL_OPEN };
 
@@ -16,12 +15,6 @@ static struct {
     int code;      /* what fails: FULL writes, IOERR_FSYNC syncs, CANTOPEN opens */
     int fired;
 } fault;
-static sqlite3_vfs *real_vfs;
-
-struct shim_file {
-    sqlite3_file base;
-    sqlite3_file *real;
-};
 
 static bool fails(int code)
 {
@@ -35,113 +28,28 @@ static bool fails(int code)
     return true;
 }
 
-static sqlite3_file *real_of(sqlite3_file *file)
+static int failing_write(struct disk_file *file, const void *data, int len, sqlite3_int64 at)
 {
-    return ((struct shim_file *)file)->real;
+    (void)file;
+    (void)data;
+    (void)len;
+    (void)at;
+    return fails(SQLITE_FULL) ? SQLITE_FULL : SQLITE_OK;
 }
 
-static int shim_close(sqlite3_file *file)
+static int failing_sync(struct disk_file *file)
 {
-    return real_of(file)->pMethods->xClose(real_of(file));
+    (void)file;
+    return fails(SQLITE_IOERR_FSYNC) ? SQLITE_IOERR_FSYNC : SQLITE_OK;
 }
 
-static int shim_read(sqlite3_file *file, void *out, int len, sqlite3_int64 at)
+static int failing_open(const char *name)
 {
-    return real_of(file)->pMethods->xRead(real_of(file), out, len, at);
-}
-
-static int shim_write(sqlite3_file *file, const void *data, int len, sqlite3_int64 at)
-{
-    if (fails(SQLITE_FULL)) {
-        return SQLITE_FULL;
-    }
-    return real_of(file)->pMethods->xWrite(real_of(file), data, len, at);
-}
-
-static int shim_truncate(sqlite3_file *file, sqlite3_int64 size)
-{
-    return real_of(file)->pMethods->xTruncate(real_of(file), size);
-}
-
-static int shim_sync(sqlite3_file *file, int flags)
-{
-    if (fails(SQLITE_IOERR_FSYNC)) {
-        return SQLITE_IOERR_FSYNC;
-    }
-    return real_of(file)->pMethods->xSync(real_of(file), flags);
-}
-
-static int shim_size(sqlite3_file *file, sqlite3_int64 *size)
-{
-    return real_of(file)->pMethods->xFileSize(real_of(file), size);
-}
-
-static int shim_lock(sqlite3_file *file, int level)
-{
-    return real_of(file)->pMethods->xLock(real_of(file), level);
-}
-
-static int shim_unlock(sqlite3_file *file, int level)
-{
-    return real_of(file)->pMethods->xUnlock(real_of(file), level);
-}
-
-static int shim_check_lock(sqlite3_file *file, int *out)
-{
-    return real_of(file)->pMethods->xCheckReservedLock(real_of(file), out);
-}
-
-static int shim_control(sqlite3_file *file, int op, void *arg)
-{
-    return real_of(file)->pMethods->xFileControl(real_of(file), op, arg);
-}
-
-static int shim_sector(sqlite3_file *file)
-{
-    return real_of(file)->pMethods->xSectorSize(real_of(file));
-}
-
-static int shim_traits(sqlite3_file *file)
-{
-    return real_of(file)->pMethods->xDeviceCharacteristics(real_of(file));
-}
-
-/* Version 1: no shared memory; the engine needs none (locking_mode=EXCLUSIVE), and this
- * proves it. */
-static const sqlite3_io_methods shim_methods = {
-    .iVersion = 1,
-    .xClose = shim_close,
-    .xRead = shim_read,
-    .xWrite = shim_write,
-    .xTruncate = shim_truncate,
-    .xSync = shim_sync,
-    .xFileSize = shim_size,
-    .xLock = shim_lock,
-    .xUnlock = shim_unlock,
-    .xCheckReservedLock = shim_check_lock,
-    .xFileControl = shim_control,
-    .xSectorSize = shim_sector,
-    .xDeviceCharacteristics = shim_traits,
-};
-
-static int shim_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags,
-                     int *out_flags)
-{
-    struct shim_file *shim = (struct shim_file *)file;
-    (void)vfs;
-    shim->base.pMethods = NULL;
+    (void)name;
     if (fault.mode == FAULT_UNTIL_OPEN && fault.fired > 0) {
         fault.mode = FAULT_NONE;
     }
-    if (fails(SQLITE_CANTOPEN)) {
-        return SQLITE_CANTOPEN;
-    }
-    shim->real = (sqlite3_file *)(shim + 1);
-    int rc = real_vfs->xOpen(real_vfs, name, shim->real, flags, out_flags);
-    if (shim->real->pMethods != NULL) {
-        shim->base.pMethods = &shim_methods;
-    }
-    return rc;
+    return fails(SQLITE_CANTOPEN) ? SQLITE_CANTOPEN : SQLITE_OK;
 }
 
 /* The state of a store as others see it. */
@@ -307,13 +215,10 @@ static void fault_inside_the_batch_rolls_back(void **state)
 
 int main(void)
 {
-    real_vfs = sqlite3_vfs_find(NULL);
-    sqlite3_vfs shim = *real_vfs;
-    shim.zName = "tpn-faults";
-    shim.szOsFile += (int)sizeof(struct shim_file);
-    shim.xOpen = shim_open;
-    shim.pNext = NULL;
-    if (sqlite3_vfs_register(&shim, 1) != SQLITE_OK) {
+    sqlite3_vfs shim;
+    disk_hooks =
+        (struct disk_hooks){.open = failing_open, .write = failing_write, .sync = failing_sync};
+    if (disk_shim_register(&shim, "tpn-faults") != SQLITE_OK) {
         return 1;
     }
     const struct CMUnitTest tests[] = {
