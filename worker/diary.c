@@ -147,6 +147,14 @@ enum err diary_open(struct diary **out, const char *folder, const char *broker,
 
 void diary_close(struct diary **diary_p)
 {
+    if (*diary_p != NULL && (*diary_p)->fd >= 0) {
+        (void)unlink((*diary_p)->path); /* while its lock is held: nobody reads it meanwhile */
+    }
+    diary_leave(diary_p);
+}
+
+void diary_leave(struct diary **diary_p)
+{
     struct diary *diary = *diary_p;
     if (diary == NULL) {
         return;
@@ -155,7 +163,6 @@ void diary_close(struct diary **diary_p)
         (void)munmap(diary->page, sizeof *diary->page);
     }
     if (diary->fd >= 0) {
-        (void)unlink(diary->path);
         (void)close(diary->fd);
     }
     free(diary->free);

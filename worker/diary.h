@@ -31,6 +31,8 @@ enum err diary_open(struct diary **out, const char *folder, const char *broker,
 
 /* Remove the file: nothing is left to tell. Accepts null. */
 void diary_close(struct diary **diary);
+/* Leave the file for the next worker to read. Accepts null. */
+void diary_leave(struct diary **diary);
 
 /* Note that a permit is being asked for. Returns a slot, or 0 when all are taken: the mail then goes without a note.
  * Every function accepts a null diary and slot 0, and does nothing. */

@@ -229,6 +229,25 @@ void job_ask_again(struct job *job, int64_t asked_before_ms)
 
 static void start_parts(struct job *job);
 
+static void part_free(struct part *part)
+{
+    LIST_REMOVE(part, link);
+    part->job->active_count--;
+    delivery_fini(&part->delivery);
+    free(part);
+}
+
+void job_abandon(struct job *job)
+{
+    struct part *part = LIST_FIRST(&job->active);
+    while (part != NULL) {
+        struct part *next = LIST_NEXT(part, link);
+        part_free(part);
+        part = next;
+    }
+    job_free(job);
+}
+
 static void part_done(void *arg, struct delivery *delivery)
 {
     struct part *part = arg;
@@ -239,10 +258,7 @@ static void part_done(void *arg, struct delivery *delivery)
     } else {
         report_part(job, part);
     }
-    LIST_REMOVE(part, link);
-    job->active_count--;
-    delivery_fini(&part->delivery);
-    free(part);
+    part_free(part);
     start_parts(job);
     end_if_over(job);
 }

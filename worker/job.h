@@ -58,6 +58,10 @@ void job_permit(struct job *job, uint32_t part, enum deliver_permit permit);
  * answer was lost with a connection or a broker. */
 void job_ask_again(struct job *job, int64_t asked_before_ms);
 
+/* Free a job that is cut off, with its back ends closed already: nothing is reported, its host hears nothing. What it had on
+ * its way stands in the diary. */
+void job_abandon(struct job *job);
+
 /* The number that the broker leased it under. */
 uint64_t job_lease(const struct job *job);
 

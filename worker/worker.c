@@ -541,6 +541,12 @@ static void free_profile(void *arg, void *value)
     free(profile);
 }
 
+static void abandon_job(void *arg, void *value)
+{
+    (void)arg;
+    job_abandon(value);
+}
+
 void worker_stop(struct worker *worker)
 {
     if (worker->loop == NULL) {
@@ -561,13 +567,15 @@ void worker_stop(struct worker *worker)
     drop_asks(worker);
     free(worker->asks);
     if (map_count(worker->jobs) == 0 && worker->reports.count == 0) {
-        diary_close(&worker->diary); /* else it stays for the next worker to read */
+        diary_close(&worker->diary);
     }
+    diary_leave(&worker->diary);
     reports_fini(&worker->reports);
     dkim_keys_free(&worker->keys);
     seal_keys_free(&worker->seal);
+    map_each(worker->jobs, abandon_job, NULL); /* cut off at the drain's deadline */
+    map_clear(&worker->jobs);
     map_each(worker->profiles, free_profile, NULL);
     map_clear(&worker->profiles);
-    map_clear(&worker->jobs); /* jobs cut off at the drain's deadline end with the process */
     worker->loop = NULL;
 }
