@@ -6,6 +6,7 @@
 #include "follow.h"
 
 #include "json.h"
+#include "log.h"
 #include "pb_text.h"
 
 #include <inttypes.h>
@@ -101,9 +102,20 @@ static void write_out(struct follow *follow, struct buf *out)
     }
 }
 
+/* Once for each time that the broker does not let us in: a person must act, and until then we go on trying. */
+static void tell_refusal(struct follow *follow)
+{
+    const char *refusal = bus_refusal(follow->bus);
+    if (refusal[0] != '\0' && !follow->told) {
+        log_warn("status", "result=refused text=\"%s\"", refusal);
+    }
+    follow->told = refusal[0] != '\0';
+}
+
 static void drain(void *arg)
 {
     struct follow *follow = arg;
+    tell_refusal(follow);
     char topic[WIRE_TOPIC_BYTES];
     struct buf out;
     int count = 0;
@@ -129,8 +141,10 @@ static void drain(void *arg)
 enum err follow_start(struct follow *follow, struct loop *loop, void *context,
                       const char *endpoint, struct err_text *why)
 {
-    struct bus_options options = {
-        .role = BUS_SUB, .endpoint = endpoint, .receive_queue_messages = EVENT_QUEUE};
+    struct bus_options options = {.role = BUS_SUB,
+                                  .endpoint = endpoint,
+                                  .lock = follow->lock,
+                                  .receive_queue_messages = EVENT_QUEUE};
     follow->loop = loop;
     enum err err = bus_open(&follow->bus, context, &options, why);
     if (err != ERR_OK) {

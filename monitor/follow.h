@@ -23,8 +23,10 @@ struct follow {
     int state;            /* print only events of this state; -1 = all */
     enum follow_form form;
     FILE *out;
+    const struct bus_lock *lock; /* keys; null = none */
     struct loop *loop;
     struct bus *bus;
+    bool told;      /* that there is no connection, and why */
     uint64_t epoch; /* 0 = nothing heard yet */
     uint64_t sequence;
     bool gone; /* out cannot be written any more: the reader has left */

@@ -25,6 +25,9 @@ static const char usage[] =
     "  --follow             follow the status topic\n"
     "  --json               print JSON lines\n"
     "  --status ENDPOINT    status topic (TPN_STATUS; tcp://127.0.0.1:5553)\n"
+    "  --key FILE           this program's key (TPN_KEY)\n"
+    "  --server-key FILE    the broker's public key (TPN_SERVER_KEY)\n"
+    "  --insecure           connect without keys beyond loopback too (TPN_INSECURE=1)\n"
     "  --producer NAME      only this producer's requests\n"
     "  --state STATE        only steps into this state, as FAILED\n"
     "  --version            print the version\n"
@@ -39,6 +42,10 @@ static const char usage[] =
 struct monitor {
     struct follow follow;
     const char *status;
+    const char *key;
+    const char *server_key;
+    bool insecure;
+    struct bus_lock lock;
     bool wanted; /* --follow was given */
     struct loop *loop;
     void *context;
@@ -51,6 +58,9 @@ enum option_value {
     OPT_FOLLOW = 256,
     OPT_JSON,
     OPT_STATUS,
+    OPT_KEY,
+    OPT_SERVER_KEY,
+    OPT_INSECURE,
     OPT_PRODUCER,
     OPT_STATE,
     OPT_VERSION
@@ -59,8 +69,11 @@ enum option_value {
 static const struct option options[] = {
     {"follow", no_argument, NULL, OPT_FOLLOW},
     {"help", no_argument, NULL, 'h'},
+    {"insecure", no_argument, NULL, OPT_INSECURE},
     {"json", no_argument, NULL, OPT_JSON},
+    {"key", required_argument, NULL, OPT_KEY},
     {"producer", required_argument, NULL, OPT_PRODUCER},
+    {"server-key", required_argument, NULL, OPT_SERVER_KEY},
     {"state", required_argument, NULL, OPT_STATE},
     {"status", required_argument, NULL, OPT_STATUS},
     {"version", no_argument, NULL, OPT_VERSION},
@@ -80,6 +93,15 @@ static bool take_option(struct monitor *monitor, int value)
     case OPT_STATUS:
         monitor->status = optarg;
         return true;
+    case OPT_KEY:
+        monitor->key = optarg;
+        return true;
+    case OPT_SERVER_KEY:
+        monitor->server_key = optarg;
+        return true;
+    case OPT_INSECURE:
+        monitor->insecure = true;
+        return true;
     case OPT_PRODUCER:
         monitor->follow.producer = optarg;
         return true;
@@ -90,12 +112,19 @@ static bool take_option(struct monitor *monitor, int value)
     }
 }
 
+static const char *from_environment(const char *name, const char *otherwise)
+{
+    const char *value = getenv(name); // NOLINT(concurrency-mt-unsafe): no thread has started
+    return value != NULL && value[0] != '\0' ? value : otherwise;
+}
+
 /* -1 = run; else the exit code. */
 static int read_options(struct monitor *monitor, int argc, char *argv[])
 {
-    const char *status =
-        getenv("TPN_STATUS"); // NOLINT(concurrency-mt-unsafe): no thread has started
-    monitor->status = status != NULL && status[0] != '\0' ? status : "tcp://127.0.0.1:5553";
+    monitor->status = from_environment("TPN_STATUS", "tcp://127.0.0.1:5553");
+    monitor->key = from_environment("TPN_KEY", "");
+    monitor->server_key = from_environment("TPN_SERVER_KEY", "");
+    monitor->insecure = strcmp(from_environment("TPN_INSECURE", ""), "1") == 0;
     int value = 0;
     // NOLINTNEXTLINE(concurrency-mt-unsafe): no thread has started
     while ((value = getopt_long(argc, argv, "h", options, NULL)) != -1) {
@@ -152,6 +181,11 @@ static enum err run(struct monitor *monitor, struct err_text *why)
         err = watch_signals(monitor, why);
     }
     if (err == ERR_OK) {
+        err = bus_lock_client(&monitor->lock, monitor->key, monitor->server_key,
+                              monitor->insecure, why);
+        monitor->follow.lock = &monitor->lock;
+    }
+    if (err == ERR_OK) {
         monitor->context = bus_context_new();
         err = follow_start(&monitor->follow, monitor->loop, monitor->context, monitor->status,
                            why);
@@ -167,6 +201,7 @@ static void shut_down(struct monitor *monitor)
 {
     notify_stop(&monitor->watchdog);
     follow_stop(&monitor->follow);
+    bus_lock_fini(&monitor->lock);
     bus_context_free(&monitor->context);
     loop_unwatch(&monitor->watch);
     loop_free(&monitor->loop);

@@ -182,6 +182,11 @@ struct tpn_options {
                                    fetched */
     tpn_receipt_fn *on_receipt; /* null = receipts are kept for tpn_wait */
     void *arg;                  /* given to on_receipt */
+    /* Keys (CURVE): the files that `tpn keys new` made, this program's NAME.key and the broker's
+     * NAME.pub. Both or neither; null = neither, which works on loopback only. */
+    const char *key_file;
+    const char *server_key_file;
+    int insecure; /* other than 0: without keys beyond loopback too */
 };
 
 /* Fill in the defaults. */
@@ -193,7 +198,7 @@ struct tpn_request;
 /* Open a handle. The connection is made in the background: that the broker is down is no error
  * here.
  *  options  null = defaults
- * Returns TPN_OK; TPN_INVALID wrong option; TPN_FAILED wrong endpoint. */
+ * Returns TPN_OK; TPN_INVALID wrong option; TPN_FAILED wrong endpoint, or key files that cannot be used. */
 TPN_API enum tpn_result tpn_open(struct tpn_client **client, const struct tpn_options *options,
                                  struct tpn_why *why);
 
@@ -215,6 +220,11 @@ TPN_API enum tpn_result tpn_publish(struct tpn_client *client,
 TPN_API enum tpn_result tpn_publish_bytes(struct tpn_client *client, const void *data,
                                           size_t len, char id[TPN_ID_BYTES],
                                           struct tpn_why *why);
+
+/* Why the broker gives this handle no connection, as far as keys are to blame: a sentence; "" =
+ * they are not. The handle goes on trying: a key that is allowed later, and a broker that gets
+ * its right key later, need no new handle. Borrowed until the next call with the handle. */
+TPN_API const char *tpn_refusal(const struct tpn_client *client);
 
 /* Requests in flight: without a receipt. */
 TPN_API size_t tpn_in_flight(const struct tpn_client *client);

@@ -50,6 +50,7 @@ struct query {
 struct tpn_client {
     void *context;
     struct loop *loop;
+    struct bus_lock lock;
     struct bus *submit;
     struct bus *status; /* null until tpn_follow */
     char *status_endpoint;
@@ -231,10 +232,16 @@ static enum err open_submit(struct tpn_client *client, const struct tpn_options 
     struct bus_options bus = {
         .role = BUS_DEALER,
         .endpoint = options->submit_endpoint,
+        .lock = &client->lock,
         .send_queue_messages = (int)(options->max_in_flight * 2 + SUBMIT_SLACK),
         .receive_queue_messages = (int)(options->max_in_flight * 2 + SUBMIT_SLACK),
     };
     enum err err = loop_new(&client->loop, why);
+    if (err != ERR_OK) {
+        return err;
+    }
+    err = bus_lock_client(&client->lock, options->key_file, options->server_key_file,
+                          options->insecure != 0, why);
     if (err != ERR_OK) {
         return err;
     }
@@ -290,6 +297,7 @@ void tpn_close(struct tpn_client **client_p)
     bus_close(&client->status);
     bus_context_free(&client->context);
     loop_free(&client->loop);
+    bus_lock_fini(&client->lock);
     free(client->status_endpoint);
     free(client);
     *client_p = NULL;
@@ -378,6 +386,12 @@ enum tpn_result tpn_publish_bytes(struct tpn_client *client, const void *data, s
     return launch(client, found, copy, len, why);
 }
 
+const char *tpn_refusal(const struct tpn_client *client)
+{
+    const char *refusal = bus_refusal(client->submit);
+    return refusal[0] != '\0' || client->status == NULL ? refusal : bus_refusal(client->status);
+}
+
 size_t tpn_in_flight(const struct tpn_client *client)
 {
     return client->flights.waiting;
@@ -440,6 +454,7 @@ static enum err open_status(struct tpn_client *client, struct err_text *why)
     struct bus_options bus = {
         .role = BUS_SUB,
         .endpoint = client->status_endpoint,
+        .lock = &client->lock,
         .receive_queue_messages = EVENT_QUEUE,
     };
     enum err err = bus_open(&client->status, client->context, &bus, why);
@@ -487,7 +502,8 @@ static bool ask(struct tpn_client *client, struct query *query, int64_t until_ms
     body.ids = ids;
     client->query = query;
     int64_t next_ms = 0;
-    for (int64_t now_ms = clock_mono_ms(); !query->answered && now_ms < until_ms;
+    for (int64_t now_ms = clock_mono_ms();
+         !query->answered && now_ms < until_ms && bus_refusal(client->submit)[0] == '\0';
          now_ms = clock_mono_ms()) {
         if (now_ms >= next_ms) {
             enum err err = bus_send(client->submit, NULL, WIRE_QUERY, &body.base, NULL);
@@ -521,7 +537,8 @@ enum tpn_result tpn_query(struct tpn_client *client, const char *const ids[], si
                               .fn = fn,
                               .arg = arg};
         if (!ask(client, &query, until_ms)) {
-            const char *said = client->flights.last_error;
+            const char *refusal = bus_refusal(client->submit);
+            const char *said = refusal[0] != '\0' ? refusal : client->flights.last_error;
             return fail(why, TPN_UNREACHABLE,
                         said[0] != '\0' ? said : "no answer from the broker");
         }

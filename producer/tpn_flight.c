@@ -76,8 +76,9 @@ static void give_up(struct flight *flight)
     free(flight->reason);
     flight->reason =
         flight->sends == 0
-            ? mem_format("no connection to the broker within %" PRIu32 " ms; never sent",
-                         table->deadline_ms)
+            ? mem_format("no connection to the broker within %" PRIu32 " ms; never sent%s%s",
+                         table->deadline_ms, bus_refusal(table->bus)[0] != '\0' ? ": " : "",
+                         bus_refusal(table->bus))
             : mem_format("no receipt within %" PRIu32
                          " ms, sent %u times; it may have been accepted%s%s",
                          table->deadline_ms, flight->sends,

@@ -9,6 +9,7 @@
 #include "bus.h"
 
 #include "bus_handshake.h"
+#include "clock.h"
 #include "log.h"
 #include "mem.h"
 
@@ -30,6 +31,7 @@ enum {
     REFUSAL_BYTES = 512,
     REFUSED_MS = 1000, /* until a refused client tries again */
     NEXT_KEY_MS = 20,
+    FAST_MS = 2000, /* a handshake that ends later was not refused: nobody answered it */
     BREAKS =
         2, /* handshakes that end without a word before it is called a refusal: one may be a restart */
     REBIND_MS = 10,  /* until the port is looked at again that our own socket is giving up */
@@ -64,6 +66,7 @@ struct bus {
     void *may_arg;
     char refusal[REFUSAL_BYTES];
     uint64_t handshakes_failed;
+    int64_t news_ms;     /* when this socket was opened, or its last handshake ended */
     uint32_t breaks;     /* handshakes that ended without a word, with this key of the server */
     uint32_t keys_tried; /* of the server, without success */
     size_t server_key;   /* the one in use */
@@ -177,6 +180,7 @@ static enum err new_socket(struct bus *bus, struct err_text *why)
     if (bus->socket == NULL) {
         return err_set(why, ERR_IO, "zmq_socket: %s", zmq_strerror(errno));
     }
+    bus->news_ms = clock_mono_ms();
     set_options(bus);
     if (strncmp(bus->options.endpoint, "inproc://", 9) == 0) {
         return ERR_OK; /* no handshakes there */
@@ -390,7 +394,11 @@ static void refuse(struct bus *bus, const char *text)
 static void broken_off(struct bus *bus)
 {
     const struct bus_lock *lock = bus->options.lock;
-    if (++bus->breaks < BREAKS) {
+    int64_t now_ms = clock_mono_ms();
+    bool fast = now_ms - bus->news_ms < FAST_MS;
+    bus->news_ms = now_ms;
+    bus->breaks += fast;
+    if (!fast || bus->breaks < BREAKS) {
         return;
     }
     if (lock == NULL || !lock->curve) {
@@ -418,6 +426,7 @@ static void hear_client(struct bus *bus, enum bus_handshake_news news)
     switch (news) {
     case BUS_HANDSHAKE_GOOD:
         bus->refusal[0] = '\0';
+        bus->news_ms = clock_mono_ms();
         bus->breaks = 0;
         bus->keys_tried = 0;
         break;
@@ -491,12 +500,13 @@ static void take_subscriptions(struct bus *bus)
         if (err == ERR_AGAIN || err == ERR_IO) {
             return;
         }
-        bool may = err == ERR_OK && manual &&
-                   (!begins || bus->may_subscribe == NULL ||
-                    bus->may_subscribe(bus->may_arg, user, prefix));
-        if (may) {
-            (void)zmq_setsockopt(bus->socket, begins ? ZMQ_SUBSCRIBE : ZMQ_UNSUBSCRIBE, prefix,
-                                 strlen(prefix));
+        const char *hears = err == ERR_OK && manual ? prefix : NULL;
+        if (hears != NULL && bus->may_subscribe != NULL) {
+            hears = bus->may_subscribe(bus->may_arg, user, prefix, begins);
+        }
+        if (hears != NULL) {
+            (void)zmq_setsockopt(bus->socket, begins ? ZMQ_SUBSCRIBE : ZMQ_UNSUBSCRIBE, hears,
+                                 strlen(hears));
         }
     }
 }

@@ -61,8 +61,11 @@ typedef void bus_message_fn(void *arg, struct bus *bus, enum err err, struct wir
 enum err bus_attach(struct bus *bus, struct loop *loop, bus_message_fn *fn,
                     void *arg) NODISCARD;
 
-/* May user (the ZAP user id, "" = none) hear topics that begin with prefix? */
-typedef bool bus_subscription_fn(void *arg, const char *user, const char *prefix);
+/* What user (the ZAP user id, "" = none) hears that asks for topics beginning with prefix: the same, or a longer prefix, or
+ * null for nothing. begins false: the subscription ends, and what was said at its begin is asked for once more. Borrowed until
+ * the next call. */
+typedef const char *bus_subscription_fn(void *arg, const char *user, const char *prefix,
+                                        bool begins);
 
 /* Ask fn for each subscription to an XPUB that has keys; without it, and without keys, all are allowed. Call it after
  * bus_open, before anybody can have subscribed: before the loop turns. */

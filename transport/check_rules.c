@@ -577,6 +577,15 @@ static const struct check_rule stats_rules[] = {
     {.field = "holds", .form = CHECK_MESSAGE, .max_entries = 10000, .set = &hold},
     {.field = "flows", .form = CHECK_MESSAGE, .max_entries = 10000, .set = &profile_flow},
     {.field = "poisoned", .form = CHECK_NUMBER},
+    {.field = "refused_keys", .form = CHECK_NUMBER},
+    {.field = "refused_roles", .form = CHECK_NUMBER},
+    {.field = "refused_revoked", .form = CHECK_NUMBER},
+    {.field = "refused_by_policy", .form = CHECK_NUMBER},
+    {.field = "refused_by_rate", .form = CHECK_NUMBER},
+    {.field = "refused_messages", .form = CHECK_NUMBER},
+    {.field = "handshakes_failed", .form = CHECK_NUMBER},
+    {.field = "keys", .form = CHECK_NUMBER},
+    {.field = "keys_fault", .form = CHECK_LINE, .max = 512},
 };
 static const struct check_set stats = SET(stats);
 

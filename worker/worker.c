@@ -326,7 +326,10 @@ static void on_error(struct worker *worker, struct wire_in *in)
     const PB(Error) *error = (const PB(Error) *)in->body;
     char quoted[LOG_QUOTE_BYTES];
     log_info("broker", "verb=%s error=%s", error->verb, log_quote(error->reason, quoted));
-    worker->ready = false; /* a broker that started again wants to hear READY */
+    /* A broker that started again wants to hear READY. One that refuses READY itself is asked again by and by (READY_MS). */
+    if (strcmp(error->verb, wire_verb_name(WIRE_READY)) != 0) {
+        worker->ready = false;
+    }
 }
 
 typedef void broker_fn(struct worker *worker, struct wire_in *in);
@@ -357,6 +360,7 @@ static enum err connect_broker(struct worker *worker, struct err_text *why)
     struct bus_options options = {.role = BUS_DEALER,
                                   .endpoint = worker->conf->broker,
                                   .identity = worker->instance,
+                                  .lock = &worker->lock,
                                   .send_queue_messages = QUEUE_MESSAGES,
                                   .receive_queue_messages = QUEUE_MESSAGES};
     worker->ready = false;
@@ -391,7 +395,9 @@ static void tick(void *arg)
     PB(Beat) beat = PB_INIT(BEAT);
     loop_timer_arm(&worker->tick, worker->conf->beat_ms);
     if (now_ms - worker->heard_ms > worker->conf->liveness_ms) {
-        log_warn("broker", "endpoint=%s result=silent", worker->conf->broker);
+        char quoted[LOG_QUOTE_BYTES];
+        log_warn("broker", "endpoint=%s result=silent text=%s", worker->conf->broker,
+                 log_quote(bus_refusal(worker->bus), quoted));
         bus_close(&worker->bus);
         if (connect_broker(worker, &why) != ERR_OK) {
             bug("cannot connect again: %s",
@@ -519,6 +525,9 @@ enum err worker_start(struct worker *worker, const struct worker_conf *conf, str
         err = open_backends(worker, why);
     }
     if (err == ERR_OK) {
+        err = bus_lock_client(&worker->lock, conf->key, conf->server_key, conf->insecure, why);
+    }
+    if (err == ERR_OK) {
         err = connect_broker(worker, why);
     }
     if (err != ERR_OK) {
@@ -563,6 +572,7 @@ void worker_stop(struct worker *worker)
     }
     egress_free(&worker->egress);
     bus_close(&worker->bus);
+    bus_lock_fini(&worker->lock);
     bus_context_free(&worker->zmq_context);
     drop_asks(worker);
     free(worker->asks);

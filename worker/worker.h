@@ -20,6 +20,7 @@ struct worker {
     const struct worker_conf *conf;
     struct loop *loop;
     void *zmq_context;
+    struct bus_lock lock;
     struct bus *bus;
     char name[101];
     char instance[40]; /* new at every start */

@@ -5,6 +5,7 @@
 #include "buf.h"
 #include "conf.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum {
@@ -13,6 +14,9 @@ enum {
 
 struct worker_conf {
     char *broker;       /* endpoint of the broker's work socket */
+    char *key;          /* the worker's key file; "" = plain */
+    char *server_key;   /* the broker's public key file */
+    bool insecure;      /* plain beyond loopback */
     char *name;         /* for people; "" = the host's name */
     uint32_t jobs;      /* taken at a time */
     char *state_folder; /* of the diary; "" = below $XDG_RUNTIME_DIR or /tmp */

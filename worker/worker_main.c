@@ -1,4 +1,5 @@
 /* tpn-worker: flags, signals, start, stop. Everything else is in worker.c. */
+#include "bus_lock.h"
 #include "confine.h"
 #include "flags.h"
 #include "log.h"
@@ -14,10 +15,13 @@
 struct arguments {
     char *config;
     char *broker;
+    char *key;
+    char *server_key;
     char *name;
     char *jobs;
     struct flag_list pickup_roots;
     char *log_level;
+    bool insecure;
     bool check_config;
 };
 
@@ -27,6 +31,11 @@ static const struct flag_row rows[] = {
     {"config", FLAG_TEXT, "FILE", AT(config),
      "read worker.yaml from here; else the defaults hold"},
     {"broker", FLAG_TEXT, "ENDPOINT", AT(broker), "the broker's work socket (key broker)"},
+    {"key", FLAG_TEXT, "FILE", AT(key), "the worker's key (key keys.own)"},
+    {"server-key", FLAG_TEXT, "FILE", AT(server_key),
+     "the broker's public key (key keys.server)"},
+    {"insecure", FLAG_SWITCH, NULL, AT(insecure),
+     "connect without keys beyond loopback too (key insecure)"},
     {"name", FLAG_TEXT, "NAME", AT(name), "name of this worker in events (key name)"},
     {"jobs", FLAG_TEXT, "N", AT(jobs), "requests taken at a time (key jobs)"},
     {"pickup-root", FLAG_LIST, "DIR", AT(pickup_roots), "pickup profiles may write below it"},
@@ -56,6 +65,21 @@ static void add_roots(struct worker_conf *conf, const struct flag_list *roots)
     }
 }
 
+static enum err check_door(const struct worker_conf *conf, struct buf *errors)
+{
+    struct bus_lock lock;
+    struct err_text why;
+    enum err err = bus_lock_client(&lock, conf->key, conf->server_key, conf->insecure, &why);
+    if (err == ERR_OK) {
+        err = bus_lock_allows(&lock, conf->broker, &why);
+    }
+    if (err != ERR_OK) {
+        buf_add_format(errors, "broker: %s\n", why.text);
+    }
+    bus_lock_fini(&lock);
+    return err;
+}
+
 /* The command line goes over the file. */
 static enum err configure(const struct arguments *arguments, struct worker_conf *conf)
 {
@@ -64,6 +88,12 @@ static enum err configure(const struct arguments *arguments, struct worker_conf 
     enum err err = worker_conf_read(arguments->config, conf, &errors);
     flag_over_text(&conf->broker, arguments->broker);
     flag_over_text(&conf->name, arguments->name);
+    flag_over_text(&conf->key, arguments->key);
+    flag_over_text(&conf->server_key, arguments->server_key);
+    conf->insecure |= arguments->insecure;
+    if (err == ERR_OK && check_door(conf, &errors) != ERR_OK) {
+        err = ERR_CONFIG;
+    }
     add_roots(conf, &arguments->pickup_roots);
     if (flag_over_level(&conf->log_level, arguments->log_level, &errors) != ERR_OK) {
         err = ERR_CONFIG;

@@ -213,7 +213,7 @@ static int act(const struct command *command, int operation, char *ids[],
     body.reason = filter_text(options->reason);
     enum err err = filter_fill(&options->filter, &filter, &why);
     if (err == ERR_OK) {
-        err = ask_open(&ask, options->common.admin, options->common.timeout_s, &why);
+        err = ask_open(&ask, &options->common, options->common.admin, &why);
     }
     if (err == ERR_OK) {
         ask.once = true;

@@ -40,11 +40,16 @@ static void pump(void *arg)
     bus_pump(ask->bus, 64);
 }
 
-enum err ask_open(struct ask *ask, const char *endpoint, long timeout_s, struct err_text *why)
+enum err ask_open(struct ask *ask, const struct common_options *common, const char *endpoint,
+                  struct err_text *why)
 {
-    struct bus_options options = {.role = BUS_DEALER, .endpoint = endpoint};
-    *ask = (struct ask){.endpoint = endpoint, .timeout_s = timeout_s};
-    enum err err = loop_new(&ask->loop, why);
+    struct bus_options options = {.role = BUS_DEALER, .endpoint = endpoint, .lock = &ask->lock};
+    *ask = (struct ask){.endpoint = endpoint, .timeout_s = common->timeout_s};
+    enum err err =
+        bus_lock_client(&ask->lock, common->key, common->server_key, common->insecure, why);
+    if (err == ERR_OK) {
+        err = loop_new(&ask->loop, why);
+    }
     if (err != ERR_OK) {
         return err;
     }
@@ -62,6 +67,7 @@ void ask_close(struct ask *ask)
     bus_close(&ask->bus);
     bus_context_free(&ask->context);
     loop_free(&ask->loop);
+    bus_lock_fini(&ask->lock);
 }
 
 enum err ask_for(struct ask *ask, enum wire_verb verb, const ProtobufCMessage *body,
@@ -76,6 +82,9 @@ enum err ask_for(struct ask *ask, enum wire_verb verb, const ProtobufCMessage *b
         int64_t now_ms = clock_mono_ms();
         if (ask->refused[0] != '\0') {
             return err_set(why, ERR_INVALID, "%s", ask->refused);
+        }
+        if (bus_refusal(ask->bus)[0] != '\0') {
+            return err_set(why, ERR_AGAIN, "%s", bus_refusal(ask->bus));
         }
         if (now_ms >= until_ms) {
             return err_set(why, ERR_AGAIN, "no answer from %s within %ld s", ask->endpoint,

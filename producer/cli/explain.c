@@ -31,7 +31,7 @@ int command_explain(int argc, char *argv[])
     if (argc - first != 1) {
         return options_fail(&command, "one ID is needed");
     }
-    enum err err = ask_open(&ask, options.submit, options.timeout_s, &why);
+    enum err err = ask_open(&ask, &options, options.submit, &why);
     if (err == ERR_OK) {
         err = ask_status(&ask, argv[first], true, &reply, &why);
     }

@@ -22,6 +22,12 @@ static const struct option_row common_rows[] = {
      "status topic (TPN_STATUS; tcp://127.0.0.1:5553)"},
     {OPTION_TEXT, "admin", 0, offsetof(struct common_options, admin), "ENDPOINT",
      "for operators (TPN_ADMIN; tcp://127.0.0.1:5554)"},
+    {OPTION_TEXT, "key", 0, offsetof(struct common_options, key), "FILE",
+     "your key, as tpn keys new made it (TPN_KEY)"},
+    {OPTION_TEXT, "server-key", 0, offsetof(struct common_options, server_key), "FILE",
+     "the broker's public key (TPN_SERVER_KEY)"},
+    {OPTION_FLAG, "insecure", 0, offsetof(struct common_options, insecure), NULL,
+     "connect without keys beyond loopback too (TPN_INSECURE=1)"},
     {OPTION_NUMBER, "timeout", 0, offsetof(struct common_options, timeout_s), "SECONDS",
      "how long to wait for an answer (30; profile test: 120)"},
     {OPTION_FLAG, "json", 0, offsetof(struct common_options, json), NULL, "print JSON"},
@@ -168,6 +174,9 @@ enum options_result options_read(const struct command *command, int argc, char *
     common->submit = from_environment("TPN_SUBMIT", "tcp://127.0.0.1:5551");
     common->status = from_environment("TPN_STATUS", "tcp://127.0.0.1:5553");
     common->admin = from_environment("TPN_ADMIN", "tcp://127.0.0.1:5554");
+    common->key = from_environment("TPN_KEY", "");
+    common->server_key = from_environment("TPN_SERVER_KEY", "");
+    common->insecure = strcmp(from_environment("TPN_INSECURE", ""), "1") == 0;
     common->timeout_s = common->timeout_s > 0 ? common->timeout_s : TIMEOUT_DEFAULT_S;
     add_rows(&set, command->rows);
     add_rows(&set, common_rows);

@@ -46,6 +46,9 @@ struct common_options {
     const char *submit;
     const char *status;
     const char *admin;
+    const char *key;        /* key file, or "" */
+    const char *server_key; /* file with the broker's public key, or "" */
+    bool insecure;
     long timeout_s;
     bool json;
     bool help;

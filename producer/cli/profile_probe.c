@@ -120,7 +120,7 @@ static enum err ask_probe(const struct test_options *options, const char *profil
     probe.profile = (char *)(uintptr_t)profile;
     probe.from = filter_text(options->from);
     probe.recipient = filter_text(options->to != NULL ? options->to : options->send_to);
-    enum err err = ask_open(&ask, options->common.submit, options->common.timeout_s, why);
+    enum err err = ask_open(&ask, &options->common, options->common.submit, why);
     if (err == ERR_OK) {
         ask.once = true; /* each is a login */
         err = ask_for(&ask, WIRE_PROBE, &probe.base, WIRE_PROBED, answer, why);

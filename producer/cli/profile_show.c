@@ -55,7 +55,7 @@ static enum err ask_profiles(const struct common_options *common, const char *na
     PB(ProfileAsk) body = PB_INIT(PROFILE_ASK);
     body.name = filter_text(name);
     body.check = check;
-    enum err err = ask_open(&ask, common->admin, common->timeout_s, why);
+    enum err err = ask_open(&ask, common, common->admin, why);
     if (err == ERR_OK) {
         err = ask_for(&ask, WIRE_PROFILES, &body.base, WIRE_PROFILES_OK, answer, why);
     }

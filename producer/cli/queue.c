@@ -99,7 +99,7 @@ static int list_requests(const struct queue_options *options)
     list.filter = &filter;
     enum err err = filter_fill(&options->filter, &filter, &why);
     if (err == ERR_OK) {
-        err = ask_open(&ask, options->common.admin, options->common.timeout_s, &why);
+        err = ask_open(&ask, &options->common, options->common.admin, &why);
     }
     if (err == ERR_OK) {
         err = list_pages(&ask, &list, options, &why);
@@ -164,7 +164,7 @@ static int run_show(int argc, char *argv[])
     }
     body.producer = filter_text(options.filter.producer);
     body.id = argv[first];
-    enum err err = ask_open(&ask, options.common.admin, options.common.timeout_s, &why);
+    enum err err = ask_open(&ask, &options.common, options.common.admin, &why);
     if (err == ERR_OK) {
         err = ask_for(&ask, WIRE_QUEUE_SHOW, &body.base, WIRE_STATE, &answer, &why);
     }

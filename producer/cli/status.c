@@ -157,7 +157,7 @@ static int show_counts(const struct status_options *options)
     struct err_text why = {0};
     struct ask ask = {0};
     ProtobufCMessage *answer = NULL;
-    enum err err = ask_open(&ask, options->common.admin, options->common.timeout_s, &why);
+    enum err err = ask_open(&ask, &options->common, options->common.admin, &why);
     if (err == ERR_OK) {
         err = ask_for(&ask, WIRE_STATS, &body.base, WIRE_STATS_OK, &answer, &why);
     }
@@ -204,7 +204,7 @@ static int show_one(const struct status_options *options, const char *id)
     struct err_text why = {0};
     struct ask ask = {0};
     int state = -1;
-    enum err err = ask_open(&ask, options->common.submit, options->common.timeout_s, &why);
+    enum err err = ask_open(&ask, &options->common, options->common.submit, &why);
     if (err == ERR_OK) {
         err = ask_and_show(&ask, options, id, &state, &why);
     }
@@ -228,11 +228,12 @@ static enum err open_follower(struct follower *follower, struct err_text *why)
     struct bus_options options = {.role = BUS_SUB,
                                   .endpoint = follower->options->common.status,
                                   .receive_queue_messages = EVENT_QUEUE};
-    enum err err = ask_open(&follower->ask, follower->options->common.submit,
-                            follower->options->common.timeout_s, why);
+    enum err err = ask_open(&follower->ask, &follower->options->common,
+                            follower->options->common.submit, why);
     if (err == ERR_OK) {
         err = loop_new(&follower->loop, why);
     }
+    options.lock = &follower->ask.lock;
     if (err == ERR_OK) {
         err = bus_open(&follower->topic, follower->ask.context, &options, why);
     }
@@ -292,6 +293,9 @@ static enum err follow(struct follower *follower, struct err_text *why)
     follower->state = -1;
     while (err == ERR_OK && !pb_state_final(follower->state) &&
            follower->state != PB_STATE(UNSPECIFIED)) {
+        if (bus_refusal(follower->topic)[0] != '\0') {
+            return err_set(why, ERR_AGAIN, "%s", bus_refusal(follower->topic));
+        }
         if (drain(follower)) {
             ask_ms = clock_mono_ms() + QUIET_MS;
             continue;

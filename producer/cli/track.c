@@ -125,6 +125,9 @@ enum err track_open(struct track *track, const struct common_options *common, si
     tpn_options_init(&options);
     options.submit_endpoint = common->submit;
     options.status_endpoint = common->status;
+    options.key_file = common->key;
+    options.server_key_file = common->server_key;
+    options.insecure = common->insecure;
     options.deadline_ms = common->timeout_s > 0 ? (uint32_t)common->timeout_s * 1000U : 1;
     options.max_in_flight = IN_FLIGHT;
     options.on_receipt = on_receipt;
@@ -161,6 +164,26 @@ void track_close(struct track *track)
     *track = (struct track){0};
 }
 
+/* A person waits: when the broker lets us not in, nothing is gained by waiting for the deadline. True = given up. */
+static bool give_up_refused(struct track *track)
+{
+    const char *refusal = tpn_refusal(track->client);
+    if (refusal[0] == '\0') {
+        return false;
+    }
+    track->unreachable = true;
+    for (size_t i = 0; i < track->count; i++) {
+        struct track_entry *entry = &track->entries[i];
+        if (entry->status == 0) {
+            entry->status = TPN_RECEIPT_NOT_KNOWN;
+            entry->field = mem_text("");
+            entry->reason = mem_text(refusal);
+            track->answered++;
+        }
+    }
+    return true;
+}
+
 enum err track_publish(struct track *track, const struct tpn_request *request, const char *who,
                        struct err_text *why)
 {
@@ -174,9 +197,14 @@ enum err track_publish(struct track *track, const struct tpn_request *request, c
         }
         (void)tpn_poll(track->client, result == TPN_BUSY ? POLL_MS : 0);
         progress_show(&track->progress, track->answered);
+        if (result == TPN_BUSY) {
+            (void)give_up_refused(track);
+        }
     }
     if (track->unreachable) {
-        return err_set(why, ERR_AGAIN, "no broker answers");
+        const char *refusal = tpn_refusal(track->client);
+        return err_set(why, ERR_AGAIN, "%s",
+                       refusal[0] != '\0' ? refusal : "no broker answers");
     }
     entry->who = mem_text(who);
     track->count++;
@@ -197,6 +225,9 @@ void track_receipts(struct track *track)
             break;
         }
         progress_show(&track->progress, track->answered);
+        if (give_up_refused(track)) {
+            break;
+        }
     }
     progress_end(&track->progress);
 }

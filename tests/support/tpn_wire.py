@@ -62,9 +62,11 @@ class NoAnswer(Exception):
 class Publisher:
     """A plain REQ socket: one question, one answer."""
 
-    def __init__(self, pb, endpoint, timeout_s=20.0):
+    def __init__(self, pb, endpoint, timeout_s=20.0, curve=None):
+        """curve: sets the keys of a socket (tpn_keys.Ring.curve)."""
         self.pb = pb
         self.endpoint = endpoint
+        self.curve = curve or (lambda socket: None)
         self.timeout_ms = int(timeout_s * SLOW * 1000)
         self.context = zmq.Context()
         self.socket = None
@@ -75,6 +77,7 @@ class Publisher:
             self.socket.close(linger=0)
         self.socket = self.context.socket(zmq.REQ)
         self.socket.setsockopt(zmq.LINGER, 0)
+        self.curve(self.socket)
         self.socket.connect(self.endpoint)
 
     def exchange(self, frames, timeout_ms=None):
@@ -172,7 +175,7 @@ class Pipeline:
 class Follower:
     """A SUB socket on the status topic, with every event kept."""
 
-    def __init__(self, pb, endpoint, prefix="tpn1."):
+    def __init__(self, pb, endpoint, prefix="tpn1.", curve=None):
         self.pb = pb
         self.events = []  # (topic, StatusEvent)
         self.context = zmq.Context()
@@ -183,6 +186,8 @@ class Follower:
         self.socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
         self.monitor = self.socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
         self.socket.setsockopt_string(zmq.SUBSCRIBE, prefix)
+        if curve:
+            curve(self.socket)
         self.endpoint = endpoint
         self.socket.connect(endpoint)
         self.wait_connected()

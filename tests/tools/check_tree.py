@@ -6,6 +6,7 @@ calls    no banned call
 noshell  no shell is ever called: neither by a call nor by its path
 headers  every header compiles alone, and twice
 names    a source file's name is there once
+threats  each row of SECURITY.md names a test that exists
 hosts    no file names a package registry's host
 """
 import pathlib
@@ -172,9 +173,35 @@ def check_hosts():
             for match in pattern.finditer(line)]
 
 
+def test_is_there(file, function):
+    """Is there such a test, and in it such a function (any, when none is named)?"""
+    places = (TOP / "tests" / "integration" / f"{file}.py", TOP / "tests" / "unit" / f"{file}_test.c",
+              TOP / "tests" / "fuzz" / f"{file}.c", TOP / "tests" / "tools" / f"{file}.py")
+    return any(place.is_file() and (not function or re.search(rf"\b{function}\(", place.read_text(encoding="utf-8")))
+               for place in places)
+
+
+def check_threats():
+    """Each row of SECURITY.md's table of threats ends in `test` function, several parted by semicolons."""
+    findings = []
+    rows = 0
+    inside = False
+    for number, line in enumerate(text_of("SECURITY.md").splitlines(), 1):
+        inside = line.startswith("| threat |") or (inside and line.startswith("|"))
+        if not inside or line.startswith(("| threat |", "|---")):
+            continue
+        rows += 1
+        tests = re.findall(r"`([\w-]+)`(?: (\w+))?", line.rsplit("|", 2)[1])
+        findings += [f"SECURITY.md:{number}: threats: no test {file} {function}"
+                     for file, function in tests if not test_is_there(file, function)]
+        if not tests:
+            findings.append(f"SECURITY.md:{number}: threats: names no test")
+    return findings if rows else ["SECURITY.md:1: threats: no table"]
+
+
 RULES = {"shell": check_shell, "layers": check_layers, "calls": check_calls, "noshell": check_noshell,
          "headers": check_headers,
-         "names": check_names, "hosts": check_hosts}
+         "names": check_names, "hosts": check_hosts, "threats": check_threats}
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in RULES:

@@ -1,4 +1,5 @@
 tpn_unit(operate tpn_broker_core)
+tpn_unit(policy tpn_broker_core)
 tpn_unit(profile tpn_broker_core)
 tpn_unit(request tpn_broker_core)
 tpn_unit(retention tpn_broker_core PkgConfig::ZMQ)

@@ -1,4 +1,5 @@
 /* deploy/samples: every key stands there, with the default of its table, and every file is good. */
+#include "access.h"
 #include "broker_conf.h"
 #include "mem.h"
 #include "path.h"
@@ -161,6 +162,42 @@ static void uncomment(const char *at, struct buf *out)
     buf_add_text(out, "  usual:\n    smtp_server: relay.example.org\n");
 }
 
+/* Every key of an owner stands in the block with its default and the words of its row, and the examples are good. */
+static void allow_sample_has_every_key_and_default(void **state)
+{
+    (void)state;
+    struct buf text;
+    struct buf errors;
+    struct access *access = NULL;
+    size_t found = 0;
+    size_t wanted = 0;
+    read_file(SAMPLES "allow.yaml", &text);
+    const char *block = strstr(buf_text(&text), BLOCK);
+    assert_non_null(block);
+    for (const struct conf_row *row = access_rows; row->key != NULL; row++) {
+        const char *usual = row->default_text != NULL ? row->default_text : "";
+        char *head = mem_format("\n  #   %s: %s", row->key, usual);
+        const char *at = strstr(block, head);
+        const char *doc = at != NULL ? strstr(at, row->doc) : NULL;
+        bool same = doc != NULL && doc < at + 1 + strcspn(at + 1, "\n");
+        if (!same) {
+            print_error("allow.yaml: no line \"%s  # %s\"\n", head + 1, row->doc);
+        }
+        found += same;
+        wanted++;
+        free(head);
+    }
+    assert_int_equal(found, wanted);
+    buf_init(&errors, FILE_BYTES);
+    enum err err = access_read(SAMPLES "allow.yaml", &access, &errors);
+    assert_string_equal(buf_text(&errors), "");
+    assert_int_equal(err, ERR_OK);
+    assert_int_equal(access_keys(access), 4);
+    access_free(&access);
+    buf_fini(&errors);
+    buf_fini(&text);
+}
+
 static struct profiles *read_profiles(const char *path)
 {
     struct profiles *profiles = NULL;
@@ -257,6 +294,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(broker_sample_has_every_key_and_default),
         cmocka_unit_test(worker_sample_has_every_key_and_default),
+        cmocka_unit_test(allow_sample_has_every_key_and_default),
         cmocka_unit_test(profiles_sample_has_every_key_and_default),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,6 +24,11 @@ enum {
     SUBMIT_QUEUE = 1000, /* messages ZeroMQ keeps for a peer */
     WORK_QUEUE = 100000,
     STATUS_QUEUE = 100000,
+    ADMIN_QUEUE = 64,
+    /* What a peer may announce before it is cut off. Up to here what is larger than its verb allows gets an answer. */
+    REQUEST_BYTES = 32 * 1024 * 1024,
+    ADMIN_BYTES = 8 * 1024 * 1024,
+    SUBSCRIPTION_BYTES = 4096,
     LOG_BATCH_BYTES = 65536
 };
 
@@ -34,16 +39,21 @@ int64_t broker_now_ms(struct broker *broker)
 
 /* ---- the work socket ---- */
 
-static void on_ready(struct broker *broker, struct wire_in *in)
+static void on_ready(struct broker *broker, const struct access_entry *who, struct wire_in *in)
 {
     const PB(Ready) *ready = (const PB(Ready) *)in->body;
     bool known = roster_find(&broker->roster, &in->peer) != NULL;
+    if (!keeper_names_worker(broker, who, in, ready->worker)) {
+        gate_send_error(broker->work, in);
+        return;
+    }
     struct worker *worker = roster_ready(&broker->roster, &in->peer, ready);
     if (worker == NULL) {
         (void)snprintf(in->fault.rule, sizeof in->fault.rule, "the pool is full");
         gate_send_error(broker->work, in);
         return;
     }
+    (void)snprintf(worker->user, sizeof worker->user, "%s", in->user);
     if (!known) {
         log_info("worker", "name=%s instance=%s result=ready credit=%u", worker->name,
                  worker->instance, worker->credit);
@@ -107,16 +117,26 @@ static worker_fn *const worker_verbs[WIRE_VERB_COUNT] = {
 static void work_message(void *arg, struct bus *bus, enum err err, struct wire_in *in)
 {
     struct broker *broker = arg;
+    const struct access_entry *who = keeper_admit(broker, ACCESS_WORK, in);
+    struct worker *worker = roster_find(&broker->roster, &in->peer);
+    if (worker != NULL && strcmp(worker->user, in->user) != 0) {
+        (void)snprintf(in->fault.rule, sizeof in->fault.rule,
+                       "this routing id is that of a worker with another key");
+        broker->refusals.counts[REFUSAL_ROLE]++;
+        who = NULL;
+    }
     if (err != ERR_OK) {
+        broker->refusals.counts[REFUSAL_MESSAGE]++;
+    }
+    if (who == NULL || err != ERR_OK) {
         gate_send_error(bus, in);
         return;
     }
     if (in->verb == WIRE_READY) {
-        on_ready(broker, in);
+        on_ready(broker, who, in);
         return;
     }
     worker_fn *fn = worker_verbs[in->verb];
-    struct worker *worker = roster_find(&broker->roster, &in->peer);
     if (fn == NULL || worker == NULL) {
         /* A worker that is not known (any more) says READY again when it hears this. */
         (void)snprintf(in->fault.rule, sizeof in->fault.rule, "%s",
@@ -149,6 +169,8 @@ static void beat(struct broker *broker)
 static void tick(void *arg)
 {
     struct broker *broker = arg;
+    keeper_look(broker);
+    refusal_tick(broker);
     beat(broker);
     lease_tick(broker);
     probe_desk_tick(broker);
@@ -178,18 +200,19 @@ struct socket_row {
     size_t bus;  /* offset in struct broker */
     enum bus_role role;
     int queue;
+    size_t max_bytes; /* of a frame from a peer */
     bus_message_fn *fn;
 };
 
 static const struct socket_row sockets[] = {
     {"submit", offsetof(struct broker_conf, submit), offsetof(struct broker, submit),
-     BUS_ROUTER, SUBMIT_QUEUE, gate_message},
-    {"work", offsetof(struct broker_conf, work), offsetof(struct broker, work), BUS_ROUTER,
-     WORK_QUEUE, work_message},
+     BUS_ROUTER, SUBMIT_QUEUE, REQUEST_BYTES, gate_message},
+    {"work", offsetof(struct broker_conf, work), offsetof(struct broker, work),
+     BUS_ROUTER_HANDOVER, WORK_QUEUE, REQUEST_BYTES, work_message},
     {"status", offsetof(struct broker_conf, status), offsetof(struct broker, status), BUS_XPUB,
-     STATUS_QUEUE, NULL},
+     STATUS_QUEUE, SUBSCRIPTION_BYTES, NULL},
     {"admin", offsetof(struct broker_conf, admin), offsetof(struct broker, admin), BUS_ROUTER,
-     0, inquiry_admin},
+     ADMIN_QUEUE, ADMIN_BYTES, inquiry_admin},
 };
 enum { SOCKETS = sizeof sockets / sizeof sockets[0] };
 
@@ -205,7 +228,10 @@ static enum err open_sockets(struct broker *broker, struct err_text *why)
         struct bus_options options = {.role = sockets[i].role,
                                       .endpoint = endpoint,
                                       .send_queue_messages = sockets[i].queue,
-                                      .receive_queue_messages = sockets[i].queue};
+                                      .receive_queue_messages = sockets[i].queue,
+                                      .lock = &broker->keeper.lock,
+                                      .domain = sockets[i].name,
+                                      .max_message_bytes = sockets[i].max_bytes};
         struct bus **bus = bus_at(broker, i);
         enum err err = bus_open(bus, broker->zmq_context, &options, why);
         if (err == ERR_OK && bus_attach(*bus, broker->loop, sockets[i].fn, broker) != ERR_OK) {
@@ -214,8 +240,14 @@ static enum err open_sockets(struct broker *broker, struct err_text *why)
         if (err != ERR_OK) {
             return err;
         }
-        log_info("listen", "socket=%s endpoint=%s", sockets[i].name, bus_endpoint(*bus));
+        bool plain = !broker->keeper.lock.curve && !bus_lock_is_local(bus_endpoint(*bus));
+        log_write(plain ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "listen",
+                  "socket=%s endpoint=%s keys=%s", sockets[i].name, bus_endpoint(*bus),
+                  broker->keeper.lock.curve ? "yes"
+                  : plain ? "no text=\"INSECURE: whoever reaches this port is let in\""
+                          : "no");
     }
+    bus_allow_subscriptions(broker->status, keeper_subscription, broker);
     return ERR_OK;
 }
 
@@ -263,6 +295,7 @@ void broker_reload(struct broker *broker)
         profiles_each(broker->profiles, release, broker);
         loop_again(broker->loop);
     }
+    keeper_reload(broker);
 }
 
 enum err broker_start(struct broker *broker, const struct broker_conf *conf, struct loop *loop,
@@ -276,6 +309,10 @@ enum err broker_start(struct broker *broker, const struct broker_conf *conf, str
     enum err err = ERR_OK;
     if (read_profiles(broker) != ERR_OK) {
         err = err_set(why, ERR_CONFIG, "the profiles are refused");
+        goto out;
+    }
+    err = keeper_open(broker, why);
+    if (err != ERR_OK) {
         goto out;
     }
     err = open_sockets(broker, why);
@@ -336,6 +373,8 @@ void broker_stop(struct broker *broker)
     for (size_t i = 0; i < SOCKETS; i++) {
         bus_close(bus_at(broker, i));
     }
+    keeper_close(broker);
+    refusal_fini(broker);
     brakes_free(&broker->brakes);
     profiles_free(&broker->profiles);
     bus_context_free(&broker->zmq_context);

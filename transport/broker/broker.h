@@ -10,11 +10,13 @@
 #include "brake.h"
 #include "broker_conf.h"
 #include "bus.h"
+#include "keeper.h"
 #include "lease.h"
 #include "ledger.h"
 #include "loop.h"
 #include "probe_desk.h"
 #include "profile.h"
+#include "refusal.h"
 #include "retention.h"
 #include "roster.h"
 #include "schedule.h"
@@ -26,6 +28,8 @@ struct broker {
     const struct broker_conf *conf;
     struct loop *loop;
     void *zmq_context;
+    struct keeper keeper;
+    struct refusals refusals;
     struct bus *submit;
     struct bus *work;
     struct bus *status;
@@ -55,7 +59,7 @@ enum err broker_start(struct broker *broker, const struct broker_conf *conf, str
 /* Accept nothing more, commit what is on its way, close. Accepts a zeroed broker. */
 void broker_stop(struct broker *broker);
 
-/* Read the profiles again; on any error the old ones stay. */
+/* Read the profiles and the allow list again; on any error the old ones stay. */
 void broker_reload(struct broker *broker);
 
 /* Wall clock in ms that never goes back and never stands still while the broker runs (steady.h). */

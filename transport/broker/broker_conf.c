@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "bus_lock.h"
 #include "mem.h"
 #include "path.h"
 
@@ -106,6 +107,23 @@ const struct conf_row broker_conf_rows[] = {
      .min = 1,
      .max = 64,
      .doc = "name of the producers that connect without a key"},
+    {.key = "keys.own",
+     .kind = CONF_TEXT,
+     .offset = AT(key),
+     .default_text = "",
+     .max = 4000,
+     .doc = "the broker's key file; with it every socket wants keys; empty = none does"},
+    {.key = "keys.allow",
+     .kind = CONF_TEXT,
+     .offset = AT(allow),
+     .default_text = "",
+     .max = 4000,
+     .doc = "allow list: a file, or a folder of *.yaml; read again when it changes"},
+    {.key = "insecure",
+     .kind = CONF_BOOL,
+     .offset = AT(insecure),
+     .default_text = "false",
+     .doc = "listen without keys beyond loopback too: whoever reaches the port is let in"},
     {.key = "worker.beat",
      .kind = CONF_DURATION,
      .offset = AT(beat_ms),
@@ -224,6 +242,32 @@ enum err broker_conf_read(const char *path, struct broker_conf *conf, struct buf
     fill_retry(conf);
     fill_folder(conf);
     return ERR_OK;
+}
+
+enum err broker_conf_check_doors(const struct broker_conf *conf, struct buf *errors)
+{
+    const struct {
+        const char *key;
+        const char *endpoint;
+    } doors[] = {{"listen.submit", conf->submit},
+                 {"listen.work", conf->work},
+                 {"listen.status", conf->status},
+                 {"listen.admin", conf->admin}};
+    struct bus_lock lock = {.curve = conf->key[0] != '\0', .insecure = conf->insecure};
+    struct err_text why;
+    enum err err = ERR_OK;
+    for (size_t i = 0; i < sizeof doors / sizeof doors[0]; i++) {
+        if (bus_lock_allows(&lock, doors[i].endpoint, &why) != ERR_OK) {
+            buf_add_format(errors, "%s: %s\n", doors[i].key, why.text);
+            err = ERR_CONFIG;
+        }
+    }
+    if (lock.curve != (conf->allow[0] != '\0')) {
+        buf_add_format(errors, "%s: required with %s\n", lock.curve ? "keys.allow" : "keys.own",
+                       lock.curve ? "keys.own" : "keys.allow");
+        err = ERR_CONFIG;
+    }
+    return err;
 }
 
 void broker_conf_free(struct broker_conf *conf)

@@ -18,6 +18,9 @@ struct broker_conf {
     char *data_folder;
     char *profiles_file;  /* "" = none */
     char *plain_producer; /* name of those who connect without a key */
+    char *key;            /* the broker's key file; "" = plain sockets */
+    char *allow;          /* allow list: file or folder */
+    bool insecure;        /* plain sockets beyond loopback */
     uint64_t reserve_bytes;
     uint64_t retention_ms;
     uint64_t evidence_ms; /* a request that is final for so long is forgotten */
@@ -38,6 +41,8 @@ struct broker_conf {
  * ERR_CONFIG with a line for each error in errors. */
 enum err broker_conf_read(const char *path, struct broker_conf *conf,
                           struct buf *errors) NODISCARD;
+/* The rules of endpoints and keys, after the command line went over the file. ERR_CONFIG with a line for each error. */
+enum err broker_conf_check_doors(const struct broker_conf *conf, struct buf *errors) NODISCARD;
 /* Free the texts. */
 void broker_conf_free(struct broker_conf *conf);
 

@@ -20,7 +20,10 @@ struct arguments {
     char *status;
     char *admin;
     char *endpoints_file;
+    char *key;
+    char *allow;
     char *log_level;
+    bool insecure;
     bool check_config;
     bool check_store;
 };
@@ -38,6 +41,10 @@ static const struct flag_row rows[] = {
     {"status", FLAG_TEXT, "ENDPOINT", AT(status),
      "where events are published (key listen.status)"},
     {"admin", FLAG_TEXT, "ENDPOINT", AT(admin), "where operators connect (key listen.admin)"},
+    {"key", FLAG_TEXT, "FILE", AT(key), "the broker's key (key keys.own)"},
+    {"allow", FLAG_TEXT, "PATH", AT(allow), "allow list, a file or a folder (key keys.allow)"},
+    {"insecure", FLAG_SWITCH, NULL, AT(insecure),
+     "listen without keys beyond loopback too (key insecure)"},
     {"endpoints-file", FLAG_TEXT, "FILE", AT(endpoints_file),
      "write the endpoints as bound into this file"},
     {"log-level", FLAG_TEXT, "LEVEL", AT(log_level),
@@ -54,8 +61,27 @@ static const struct flag_program program = {
     .rows = rows,
     .notes = "Exit codes: 0 stopped as asked, 1 failed while running, 2 wrong usage or "
              "configuration.\n"
-             "SIGTERM and SIGINT stop, SIGHUP reads the profiles again.\n",
+             "SIGTERM and SIGINT stop, SIGHUP reads the profiles and the allow list again.\n",
 };
+
+/* The files that the keys stand in. */
+static enum err check_keys(const struct broker_conf *conf, struct buf *errors)
+{
+    struct bus_lock lock = {.curve = false};
+    struct access *list = NULL;
+    struct err_text why;
+    enum err err = bus_lock_server(&lock, conf->key, conf->insecure, &why);
+    if (err != ERR_OK) {
+        buf_add_format(errors, "keys.own: %s\n", why.text);
+    }
+    if (conf->allow != NULL && conf->allow[0] != '\0' &&
+        access_read(conf->allow, &list, errors) != ERR_OK) {
+        err = ERR_CONFIG;
+    }
+    access_free(&list);
+    bus_lock_fini(&lock);
+    return err;
+}
 
 /* The command line goes over the file. */
 static enum err configure(const struct arguments *arguments, struct broker_conf *conf)
@@ -70,6 +96,15 @@ static enum err configure(const struct arguments *arguments, struct broker_conf 
     flag_over_text(&conf->status, arguments->status);
     flag_over_text(&conf->admin, arguments->admin);
     if (flag_over_level(&conf->log_level, arguments->log_level, &errors) != ERR_OK) {
+        err = ERR_CONFIG;
+    }
+    flag_over_text(&conf->key, arguments->key);
+    flag_over_text(&conf->allow, arguments->allow);
+    conf->insecure |= arguments->insecure;
+    if (err == ERR_OK) {
+        err = broker_conf_check_doors(conf, &errors);
+    }
+    if (arguments->check_config && check_keys(conf, &errors) != ERR_OK) {
         err = ERR_CONFIG;
     }
     if (arguments->check_config && conf->profiles_file != NULL) {

@@ -2,7 +2,7 @@
  *
  * Field rules were checked by the wire before anything was unpacked; here stands what needs more than one field or the
  * broker's knowledge: settings, profiles, times; what makes a message mail stands in message_rule.c, for the worker too. A
- * producer's name is the name of its key, never a field of the message; until keys are there all who connect are the one
+ * producer's name is the name of its key, never a field of the message (keeper.c); without keys all who connect are the one
  * producer that the configuration names. */
 #include "gate.h"
 
@@ -64,15 +64,21 @@ static void reject(struct broker *broker, const struct wire_peer *peer, const ch
     send_receipt(broker, peer, &receipt);
 }
 
-static void busy(struct broker *broker, const struct wire_peer *peer, const char *id,
-                 const char *reason)
+static void busy_for(struct broker *broker, const struct wire_peer *peer, const char *id,
+                     const char *reason, uint32_t wait_ms)
 {
     PB(Receipt) receipt = PB_INIT(RECEIPT);
     receipt.id = (char *)(uintptr_t)id;
     receipt.status = PB_RECEIPT(BUSY);
     receipt.reason = (char *)(uintptr_t)reason;
-    receipt.retry_after_ms = BUSY_MS;
+    receipt.retry_after_ms = wait_ms;
     send_receipt(broker, peer, &receipt);
+}
+
+static void busy(struct broker *broker, const struct wire_peer *peer, const char *id,
+                 const char *reason)
+{
+    busy_for(broker, peer, id, reason, BUSY_MS);
 }
 
 /* ---- rules of more than one field ---- */
@@ -237,14 +243,14 @@ static uint8_t *pending_list(const PB(Message) *message, size_t count, size_t *l
 
 /* profile: of its lane; "" for one that is only looked up, since a lane stays. */
 static struct request *new_request(struct broker *broker, struct wire_in *in,
-                                   const char *profile, int64_t now_ms)
+                                   const char *producer, const char *profile, int64_t now_ms)
 {
     const PB(NotificationRequest) *parsed = (const PB(NotificationRequest) *)in->body;
     const PB(Message) *message = parsed->message;
     struct store_lane key = {.priority = parsed->priority != 0 ? (int)parsed->priority
                                                                : (int)PB_PRIORITY(NORMAL)};
     (void)snprintf(key.profile, sizeof key.profile, "%s", profile);
-    (void)snprintf(key.producer, sizeof key.producer, "%s", broker->conf->plain_producer);
+    (void)snprintf(key.producer, sizeof key.producer, "%s", producer);
     struct request *request = mem_zero(1, sizeof *request);
     request->lane = schedule_lane(&broker->schedule, &key);
     request->id = mem_text(parsed->id);
@@ -291,14 +297,16 @@ static char *label_lines(const PB(NotificationRequest) *parsed)
     return text;
 }
 
-static void accept(struct broker *broker, struct wire_in *in, int64_t now_ms)
+static void accept(struct broker *broker, const char *producer, struct wire_in *in,
+                   int64_t now_ms)
 {
     const PB(NotificationRequest) *parsed = (const PB(NotificationRequest) *)in->body;
     struct submission *submission = mem_zero(1, sizeof *submission);
     submission->broker = broker;
     submission->peer = in->peer;
     bool fits = fits_now(broker, parsed, now_ms, &submission->fault);
-    struct request *request = new_request(broker, in, fits ? parsed->profile : "", now_ms);
+    struct request *request =
+        new_request(broker, in, producer, fits ? parsed->profile : "", now_ms);
     submission->request = request;
 
     struct ledger_op *op = ledger_op_new(STORE_ACCEPT, accepted, submission);
@@ -325,12 +333,19 @@ static void accept(struct broker *broker, struct wire_in *in, int64_t now_ms)
     ledger_add(broker->ledger, op);
 }
 
-static void submit(struct broker *broker, struct wire_in *in)
+static void submit(struct broker *broker, const struct access_entry *who, struct wire_in *in)
 {
     const PB(NotificationRequest) *parsed = (const PB(NotificationRequest) *)in->body;
     int64_t now_ms = broker_now_ms(broker);
     const char *why = NULL;
-    if (!good_request(parsed, &in->fault)) {
+    uint32_t wait_ms = 0;
+    if (!keeper_accepts(broker, who, in, &wait_ms)) {
+        if (wait_ms == 0) {
+            reject(broker, &in->peer, parsed->id, &in->fault);
+        } else {
+            busy_for(broker, &in->peer, parsed->id, in->fault.rule, wait_ms);
+        }
+    } else if (!good_request(parsed, &in->fault)) {
         reject(broker, &in->peer, parsed->id, &in->fault);
     } else if (broker->draining) {
         busy(broker, &in->peer, parsed->id, "the broker is going down");
@@ -340,7 +355,7 @@ static void submit(struct broker *broker, struct wire_in *in)
                broker->accepting_bytes > MAX_WAITING_BYTES) {
         busy(broker, &in->peer, parsed->id, "too many requests wait for the disk");
     } else {
-        accept(broker, in, now_ms);
+        accept(broker, who->name, in, now_ms);
     }
 }
 
@@ -354,7 +369,13 @@ static void reject_unread(struct broker *broker, const struct wire_in *in)
 void gate_message(void *arg, struct bus *bus, enum err err, struct wire_in *in)
 {
     struct broker *broker = arg;
+    const struct access_entry *who = keeper_admit(broker, ACCESS_SUBMIT, in);
+    if (who == NULL || (err == ERR_OK && !keeper_may(broker, who, in))) {
+        gate_send_error(bus, in);
+        return;
+    }
     if (err != ERR_OK) {
+        broker->refusals.counts[REFUSAL_MESSAGE]++;
         if (in->verb == WIRE_SUBMIT && in->raw != NULL && err != ERR_PROTO) {
             reject_unread(broker, in);
         } else {
@@ -364,10 +385,10 @@ void gate_message(void *arg, struct bus *bus, enum err err, struct wire_in *in)
     }
     switch (in->verb) {
     case WIRE_SUBMIT:
-        submit(broker, in);
+        submit(broker, who, in);
         break;
     case WIRE_QUERY:
-        inquiry_query(broker, bus, in);
+        inquiry_query(broker, bus, keeper_producer(who), in);
         break;
     case WIRE_PROBE:
         probe_desk_ask(broker, bus, in);

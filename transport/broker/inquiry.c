@@ -32,6 +32,7 @@ struct inquiry {
     struct store_row *rows;   /* count, zeroed where nothing was found */
     struct store_op *history; /* count, zeroed where nothing was asked */
     char **ids;               /* count, owned: as asked for */
+    char *producer;           /* owned; null = any */
 };
 
 static struct inquiry *inquiry_new(struct broker *broker, struct bus *bus,
@@ -58,6 +59,7 @@ static void inquiry_free(struct inquiry *inquiry)
     free(inquiry->rows);
     free(inquiry->history);
     free(inquiry->ids);
+    free(inquiry->producer);
     free(inquiry);
 }
 
@@ -165,25 +167,27 @@ static void row_came(void *arg, struct ledger_op *op)
     one_less(inquiry);
 }
 
-static void ask_row(struct inquiry *inquiry, size_t index, const char *producer, const char *id)
+static void ask_row(struct inquiry *inquiry, size_t index, const char *id)
 {
     inquiry->ids[index] = mem_text(id);
     struct ledger_op *op = ledger_op_new(STORE_GET, row_came, inquiry);
     op->number = index;
-    op->store.get.producer = producer;
+    op->store.get.producer = inquiry->producer;
     op->store.get.id = inquiry->ids[index];
     inquiry->pending++;
     ledger_add(inquiry->broker->ledger, op);
 }
 
-void inquiry_query(struct broker *broker, struct bus *bus, const struct wire_in *in)
+void inquiry_query(struct broker *broker, struct bus *bus, const char *producer,
+                   const struct wire_in *in)
 {
     const PB(Query) *query = (const PB(Query) *)in->body;
     struct inquiry *inquiry = inquiry_new(broker, bus, in, query->n_ids);
     inquiry->with_history = query->with_history;
+    inquiry->producer = producer != NULL ? mem_text(producer) : NULL;
     inquiry->pending = 1; /* ours, so that it cannot end before all are asked */
     for (size_t i = 0; i < query->n_ids; i++) {
-        ask_row(inquiry, i, broker->conf->plain_producer, query->ids[i]);
+        ask_row(inquiry, i, query->ids[i]);
     }
     one_less(inquiry);
 }
@@ -196,9 +200,9 @@ static void show(struct broker *broker, struct bus *bus, const struct wire_in *i
     struct inquiry *inquiry = inquiry_new(broker, bus, in, 1);
     inquiry->with_history = true;
     inquiry->pending = 1;
-    /* A producer named by the peer only narrows the search; the text lives as long as the configuration's. */
-    bool own = strcmp(wish->producer, broker->conf->plain_producer) == 0;
-    ask_row(inquiry, 0, own ? broker->conf->plain_producer : NULL, wish->id);
+    /* A producer named by an operator only narrows the search. */
+    inquiry->producer = wish->producer[0] != '\0' ? mem_text(wish->producer) : NULL;
+    ask_row(inquiry, 0, wish->id);
     one_less(inquiry);
 }
 
@@ -328,6 +332,24 @@ static struct held_list held_profiles(const struct hold_list *holds)
     return list;
 }
 
+static void add_refusals(struct broker *broker, PB(Stats) *stats)
+{
+    const uint64_t *counts = broker->refusals.counts;
+    const struct bus *const listening[] = {broker->submit, broker->work, broker->status,
+                                           broker->admin};
+    stats->refused_keys = counts[REFUSAL_KEY];
+    stats->refused_roles = counts[REFUSAL_ROLE];
+    stats->refused_revoked = counts[REFUSAL_REVOKED];
+    stats->refused_by_policy = counts[REFUSAL_POLICY];
+    stats->refused_by_rate = counts[REFUSAL_RATE];
+    stats->refused_messages = counts[REFUSAL_MESSAGE];
+    for (size_t i = 0; i < sizeof listening / sizeof listening[0]; i++) {
+        stats->handshakes_failed += bus_handshakes_failed(listening[i]);
+    }
+    stats->keys = (uint32_t)access_keys(broker->keeper.list);
+    stats->keys_fault = broker->keeper.fault;
+}
+
 static void send_stats(struct broker *broker, const struct wire_peer *peer,
                        const struct store_op *op)
 {
@@ -370,6 +392,7 @@ static void send_stats(struct broker *broker, const struct wire_peer *peer,
     stats.n_holds = holds.count;
     stats.flows = flows.pointers;
     stats.n_flows = flows.count;
+    add_refusals(broker, &stats);
     stats.held = held.pointers;
     stats.n_held = held.count;
     enum err err = bus_send(broker->admin, peer, WIRE_STATS_OK, &stats.base, NULL);
@@ -404,10 +427,15 @@ static void stats(struct broker *broker, const struct wire_in *in)
 void inquiry_admin(void *arg, struct bus *bus, enum err err, struct wire_in *in)
 {
     struct broker *broker = arg;
+    const struct access_entry *who = keeper_admit(broker, ACCESS_ADMIN, in);
     if (err != ERR_OK) {
+        broker->refusals.counts[REFUSAL_MESSAGE]++;
+    }
+    if (who == NULL || err != ERR_OK || !keeper_may(broker, who, in)) {
         gate_send_error(bus, in);
         return;
     }
+    keeper_sign(who, in);
     switch (in->verb) {
     case WIRE_QUEUE_LS:
         list(broker, bus, in);

@@ -6,8 +6,9 @@
 
 struct broker;
 
-/* QUERY: the requests of this producer, in the order asked for, unknown ones with STATE_UNSPECIFIED; answered by STATE. */
-void inquiry_query(struct broker *broker, struct bus *bus, const struct wire_in *in);
+/* QUERY: the requests of this producer (null = any; copied), in the order asked for, unknown ones with STATE_UNSPECIFIED; answered by STATE. */
+void inquiry_query(struct broker *broker, struct bus *bus, const char *producer,
+                   const struct wire_in *in);
 
 /* bus_message_fn of the admin socket; arg is the broker. */
 void inquiry_admin(void *arg, struct bus *bus, enum err err, struct wire_in *in);

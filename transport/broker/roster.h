@@ -28,6 +28,7 @@ struct worker {
     struct wire_peer peer;
     char name[STORE_WORKER_BYTES];
     char instance[STORE_WORKER_BYTES];
+    char user[WIRE_USER_BYTES]; /* its key; "" without keys */
     char *capabilities[ROSTER_CAPABILITIES];
     size_t capability_count;
     uint32_t credit;
