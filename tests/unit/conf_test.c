@@ -96,7 +96,7 @@ static void *make_item(void *target, const char *name, struct err_text *why)
     return item;
 }
 
-static const struct conf_map things = {item_rows, make_item};
+static const struct conf_map things = {.rows = item_rows, .item = make_item};
 static const struct conf_name colours[] = {{"red", COLOUR_RED}, {"blue", COLOUR_BLUE}, {0}};
 
 #define AT(field) .offset = offsetof(struct target, field)

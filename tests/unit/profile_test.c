@@ -78,6 +78,11 @@ static const struct {
      "  six: {enhanced_code: 5.7, class: quota}\n",
      {"f:2:15: reply_rules.one.code: must be", "f:3:3: reply_rules.t o: a rule's name",
       "f:4:24: reply_rules.six.enhanced_code: must be"}},
+    {"presets that there are not, and one without its folder",
+     "profiles:\n  a: {preset: gmial}\n  b: {preset: [gmail]}\n  c: {preset: "
+     "exchange-pickup}\n",
+     {"f:2:15: profiles.a.preset: must be one of: none, gmail",
+      "f:3:15: profiles.b.preset: must be one value", "f:4:3: profiles.c.smtp_server: "}},
     {"errors of one key come before those of several",
      "profiles:\n  a: {smtp_server: m.test, smtp_port: 465, idle_timeout: x}\n  b:\n",
      {"f:2:58: profiles.a.idle_timeout: ", "f:3:3: profiles.b.smtp_server: "}},
@@ -164,6 +169,62 @@ static void rules_go_with_every_profile(void **state)
     profiles_free(&profiles);
 }
 
+/* A preset is as if its keys stood in the file; the profile's own win, before it and behind it. */
+static void a_preset_fills_what_is_not_given(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *keys;
+        const char *server; /* or the folder */
+        uint16_t port;
+        enum settings_tls tls;
+        uint32_t connections;
+        uint32_t minute;
+        uint32_t per_message;
+        uint32_t day;
+    } wanted[] = {
+        {"preset: gmail", "smtp.gmail.com", 587, SETTINGS_TLS_STARTTLS, 10, 0, 100, 500},
+        {"preset: workspace", "smtp.gmail.com", 587, SETTINGS_TLS_STARTTLS, 10, 0, 100, 2000},
+        {"preset: outlook", "smtp-mail.outlook.com", 587, SETTINGS_TLS_STARTTLS, 3, 0, 100,
+         300},
+        {"preset: microsoft365", "smtp.office365.com", 587, SETTINGS_TLS_STARTTLS, 3, 30, 500,
+         10000},
+        {"preset: yahoo", "smtp.mail.yahoo.com", 587, SETTINGS_TLS_STARTTLS, 10, 0, 100, 500},
+        {"preset: exchange-pickup, smtp_server: /srv/pickup", "/srv/pickup", 0,
+         SETTINGS_TLS_NONE, 10, 100, 100, 0},
+        {"preset: none, smtp_server: m.test", "m.test", 25, SETTINGS_TLS_NONE, 10, 0, 100, 0},
+        /* own keys */
+        {"preset: gmail, smtp_port: 465", "smtp.gmail.com", 465, SETTINGS_TLS_IMPLICIT, 10, 0,
+         100, 500},
+        {"preset: gmail, tls_mode: implicit", "smtp.gmail.com", 465, SETTINGS_TLS_IMPLICIT, 10,
+         0, 100, 500},
+        {"max_recipients_per_day: 0, max_connections: 1, smtp_server: relay.test, preset: "
+         "gmail",
+         "relay.test", 587, SETTINGS_TLS_STARTTLS, 1, 0, 100, 0},
+        {"use_tls: false, preset: microsoft365", "smtp.office365.com", 25, SETTINGS_TLS_NONE, 3,
+         30, 500, 10000},
+    };
+    for (size_t i = 0; i < COUNT(wanted); i++) {
+        char errors[TEXT_BYTES];
+        char text[TEXT_BYTES];
+        struct profiles *profiles = NULL;
+        (void)snprintf(text, sizeof text, "profiles: {a: {%s}}\n", wanted[i].keys);
+        if (read_text(text, &profiles, errors) != ERR_OK) {
+            fail_msg("%s: %s", wanted[i].keys, errors);
+        }
+        const struct settings_plan *plan = &profiles_find(profiles, "a")->plan;
+        assert_string_equal(plan->server[0] != '\0' ? plan->server : plan->folder,
+                            wanted[i].server);
+        assert_int_equal(plan->port, wanted[i].port);
+        assert_int_equal(plan->tls, wanted[i].tls);
+        assert_int_equal(plan->max_connections, wanted[i].connections);
+        assert_int_equal(plan->max_messages_per_minute, wanted[i].minute);
+        assert_int_equal(plan->max_recipients_per_message, wanted[i].per_message);
+        assert_int_equal(plan->max_recipients_per_day, wanted[i].day);
+        profiles_free(&profiles);
+    }
+}
+
 static void a_list_of_rules_has_an_end(void **state)
 {
     (void)state;
@@ -197,6 +258,7 @@ int main(void)
         cmocka_unit_test(every_error_has_its_place),
         cmocka_unit_test(a_version_is_made_of_the_contents),
         cmocka_unit_test(rules_go_with_every_profile),
+        cmocka_unit_test(a_preset_fills_what_is_not_given),
         cmocka_unit_test(a_list_of_rules_has_an_end),
         cmocka_unit_test(a_refused_file_leaves_the_old_ones),
     };

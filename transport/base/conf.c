@@ -374,6 +374,11 @@ static void read_item(struct reader *r, const struct frame *frame, const yaml_no
         complain(r, key->start_mark, r->path, "%s", why.text);
         return;
     }
+    const char *fill_key = frame->map->fill_key;
+    const yaml_node_t *fill = fill_key != NULL ? find_value(r, node, fill_key) : NULL;
+    if (fill != NULL && is_text(fill)) {
+        frame->map->fill(item, scalar_text(fill));
+    }
     struct frame next = {.rows = frame->map->rows,
                          .target = item,
                          .base = strlen(r->path) + 1,
@@ -553,6 +558,17 @@ enum err conf_read(const char *path, const struct conf_row *rows, void *target,
     }
     buf_fini(&text);
     return err;
+}
+
+enum err conf_set(const struct conf_row *rows, void *target, const char *key, const char *text,
+                  struct err_text *why)
+{
+    for (const struct conf_row *row = rows; row->key != NULL; row++) {
+        if (strcmp(row->key, key) == 0 && row->kind != CONF_MAP) {
+            return conf_value_set(row, text, slot_of(row, target), why);
+        }
+    }
+    return err_set(why, ERR_CONFIG, "unknown key");
 }
 
 void conf_defaults(const struct conf_row *rows, void *target)

@@ -54,6 +54,10 @@ struct conf_map {
     const struct conf_row *rows;
     /* Make (or find) the item of that name, with its defaults set (conf_defaults); null with why set = refused. */
     void *(*item)(void *target, const char *name, struct err_text *why);
+    /* A key that stands for values of other keys (a preset): fill is called with its text before any key of the item is
+     * read, so that the item's own keys win wherever they stand. Both null = there is none. */
+    const char *fill_key;
+    void (*fill)(void *item, const char *text);
 };
 
 struct conf_row {
@@ -86,6 +90,10 @@ enum err conf_read(const char *path, const struct conf_row *rows, void *target,
 enum err conf_read_text(const char *name, const char *text, size_t len,
                         const struct conf_row *rows, void *target,
                         struct buf *errors) NODISCARD;
+
+/* Set one key of a target as if it stood in a file. ERR_CONFIG with the rule in why: no such key, or no such value. */
+enum err conf_set(const struct conf_row *rows, void *target, const char *key, const char *text,
+                  struct err_text *why) NODISCARD;
 
 /* "30s", "5min", "90d" in milliseconds, as CONF_DURATION reads it. ERR_CONFIG with the rule in why. */
 enum err conf_duration(const char *text, uint64_t *out_ms, struct err_text *why) NODISCARD;

@@ -236,7 +236,7 @@ static void *new_entry(void *target, const char *name, struct err_text *why)
     return entry;
 }
 
-static const struct conf_map entry_map = {access_rows, new_entry};
+static const struct conf_map entry_map = {.rows = access_rows, .item = new_entry};
 static const struct conf_row file_rows[] = {
     {.key = "access", .kind = CONF_MAP, .map = &entry_map, .doc = "owners of keys by name"},
     {.key = NULL},

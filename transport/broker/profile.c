@@ -9,6 +9,7 @@
 #include "digest.h"
 #include "map.h"
 #include "mem.h"
+#include "preset.h"
 #include "seal.h"
 
 #include <stdio.h>
@@ -118,6 +119,11 @@ static enum err check_profile(void *target, const char **field, struct err_text 
 }
 
 const struct conf_row profile_rows[] = {
+    {.key = "preset",
+     .kind = CONF_ENUM,
+     .offset = offsetof(struct profile, preset),
+     .names = preset_names,
+     .doc = "gmail, workspace, outlook, microsoft365, yahoo or exchange-pickup: see below"},
     ENUM_ROW(method, method_names, "cdo (SMTP or pickup folder) or mapi (mail client)"),
     BOOL_ROW(show_client_screen, "mapi: show the mail client's screen before sending"),
     TEXT_ROW(smtp_server, "host name or IP address; the folder with use_pickup_folder"),
@@ -249,7 +255,12 @@ static void *new_item(void *target, const char *name, struct err_text *why)
     return profile;
 }
 
-static const struct conf_map profile_map = {profile_rows, new_item};
+static void fill(void *item, const char *preset)
+{
+    preset_fill(profile_rows, item, preset);
+}
+
+static const struct conf_map profile_map = {profile_rows, new_item, "preset", fill};
 static const struct conf_row file_rows[] = {
     {.key = "profiles",
      .kind = CONF_MAP,

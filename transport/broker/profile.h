@@ -14,6 +14,7 @@
 struct profile {
     PB(Profile) wire; /* name and version set; points to settings */
     PB(MailingSettings) settings;
+    int preset;                /* of preset.h; its values stand in settings already */
     struct settings_plan plan; /* borrows from settings */
     struct rule_list
         rules; /* its own; settings.reply_rules has those for all profiles behind them */

@@ -90,7 +90,7 @@ static void *new_rule(void *target, const char *name, struct err_text *why)
     return rule;
 }
 
-const struct conf_map rule_list_map = {rule_rows, new_rule};
+const struct conf_map rule_list_map = {.rows = rule_rows, .item = new_rule};
 
 void rule_list_fini(struct rule_list *list)
 {
