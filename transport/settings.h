@@ -53,6 +53,14 @@ struct settings_plan {
     const char
         *login_mechanisms; /* words, see settings_login.h; "" = all of the authentication */
     int ntlm_engine;       /* PB_NTLM(…) */
+    int oauth_grant; /* PB_GRANT(…), never UNSPECIFIED; the fields below count for OAUTH2 only */
+    const char *oauth_token_endpoint;
+    const char *oauth_client_id;
+    const char *oauth_client_secret; /* a reference, as oauth_refresh_token and oauth_key */
+    const char *oauth_refresh_token;
+    const char *oauth_scope;
+    const char *oauth_key;
+    const char *oauth_ca_file;
     const char *ca_file;
     const char *pinned_public_key;
     bool verify;

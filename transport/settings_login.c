@@ -4,6 +4,8 @@
  * of mechanisms. Fetches no secret: a reference is all there is to see here. */
 #include "settings_login.h"
 
+#include "settings_oauth.h"
+
 #include <string.h>
 #include <strings.h>
 
@@ -13,7 +15,9 @@ enum {
     PLAIN = 1U << SETTINGS_MECHANISM_PLAIN,
     LOGIN = 1U << SETTINGS_MECHANISM_LOGIN,
     CRAM_MD5 = 1U << SETTINGS_MECHANISM_CRAM_MD5,
-    NTLM = 1U << SETTINGS_MECHANISM_NTLM
+    NTLM = 1U << SETTINGS_MECHANISM_NTLM,
+    XOAUTH2 = 1U << SETTINGS_MECHANISM_XOAUTH2,
+    OAUTHBEARER = 1U << SETTINGS_MECHANISM_OAUTHBEARER
 };
 
 static const char *const mechanism_names[SETTINGS_MECHANISM_COUNT] = {
@@ -35,7 +39,7 @@ static const struct kind {
     [PB_AUTH(ANONYMOUS)] = {"ANONYMOUS", 0, false},
     [PB_AUTH(BASIC)] = {"BASIC", (unsigned)PLAIN | LOGIN | CRAM_MD5, true},
     [PB_AUTH(NTLM)] = {"NTLM", NTLM, true},
-    [PB_AUTH(OAUTH2)] = {"OAUTH2", 0, false},
+    [PB_AUTH(OAUTH2)] = {"OAUTH2", (unsigned)XOAUTH2 | OAUTHBEARER, false},
 };
 
 static bool is_given(const char *text)
@@ -161,6 +165,9 @@ static enum err check_credentials(struct check *c, enum settings_tls tls)
     if (c->kind->needs_password && !is_given(c->from->password)) {
         return err_set(c->why, ERR_INVALID, "required: authentication is %s", kind);
     }
+    if (!c->kind->needs_password && is_given(c->from->password)) {
+        return err_set(c->why, ERR_INVALID, "given, but authentication is %s", kind);
+    }
     c->field = "authentication";
     if (tls == SETTINGS_TLS_NONE && !c->from->allow_cleartext_auth) {
         return err_set(
@@ -192,20 +199,17 @@ enum err settings_login_check(const PB(MailingSettings) *settings, struct settin
     plan->login_mechanisms =
         is_given(settings->login_mechanisms) ? settings->login_mechanisms : "";
     plan->ntlm_engine = (int)settings->ntlm_engine;
-    c.field = "authentication";
-    enum err err = authentication == (unsigned)PB_AUTH(OAUTH2)
-                       ? err_set(why, ERR_INVALID,
-                                 "OAUTH2 is not built in yet: choose ANONYMOUS, BASIC or NTLM")
-                       : ERR_OK;
-    if (err == ERR_OK) {
-        err = plan->authentication == PB_AUTH(ANONYMOUS) ? check_anonymous(&c)
-                                                         : check_credentials(&c, plan->tls);
-    }
+    enum err err = plan->authentication == PB_AUTH(ANONYMOUS)
+                       ? check_anonymous(&c)
+                       : check_credentials(&c, plan->tls);
     if (err == ERR_OK) {
         err = check_mechanisms(&c);
     }
     if (err == ERR_OK) {
         err = check_ntlm(&c);
+    }
+    if (err == ERR_OK) {
+        err = settings_oauth_choose(settings, plan, &c.field, why);
     }
     if (err != ERR_OK) {
         *field = c.field;

@@ -16,6 +16,7 @@ struct probes {
     struct probe_context context;
     char *helo_name;
     struct smtp_multi *multi;
+    struct oauth *oauth;
     struct probe_list list;
     struct probe_list ended;
     struct loop_timer report; /* armed when a probe has ended */
@@ -118,6 +119,7 @@ enum err probes_new(const struct probe_context *context, struct probes **out,
         free(probes);
         return err;
     }
+    probes->oauth = oauth_new(context->loop, probes->multi);
     *out = probes;
     return ERR_OK;
 }
@@ -140,6 +142,7 @@ void probes_free(struct probes **probes_p)
     loop_timer_disarm(&probes->report);
     free_list(&probes->list);
     free_list(&probes->ended);
+    oauth_free(&probes->oauth);
     smtp_multi_free(&probes->multi);
     free(probes->helo_name);
     free(probes);
@@ -211,6 +214,7 @@ void probes_start(struct probes *probes, PB(Probe) *asked, const PB(MailingSetti
     probe->probes = probes;
     probe->context = probes->context;
     probe->multi = probes->multi;
+    probe->oauth = probes->oauth;
     probe->asked = asked;
     TAILQ_INSERT_TAIL(&probes->list, probe, link);
     probes->count++;

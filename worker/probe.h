@@ -9,6 +9,7 @@
 #define TPN_PROBE_H
 
 #include "deliver.h"
+#include "oauth.h"
 #include "pb.h"
 #include "remedy.h"
 #include "smtp_multi.h"
@@ -43,6 +44,7 @@ struct probe {
     struct probes *probes;
     struct probe_context context;
     struct smtp_multi *multi; /* borrowed */
+    struct oauth *oauth;      /* borrowed */
     PB(Probe) *asked;
     const struct settings_plan *plan; /* borrows from the settings of asked or of the profile */
     struct settings_plan own_plan;

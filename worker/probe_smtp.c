@@ -479,6 +479,7 @@ static void next_stage(struct walk *walk)
 static void open_session(struct walk *walk, const struct settings_plan *plan)
 {
     const struct smtp_session_setup setup = {.multi = walk->probe->multi,
+                                             .oauth = walk->probe->oauth,
                                              .loop = walk->probe->context.loop,
                                              .plan = plan,
                                              .helo_name = walk->probe->context.helo_name,

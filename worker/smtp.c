@@ -33,6 +33,7 @@ struct smtp_shelf {
 struct smtp_backend {
     struct loop *loop;
     struct smtp_multi *multi;
+    struct oauth *oauth;
     char *helo_name;
     const struct egress *egress;
     bool ask_ahead;
@@ -71,6 +72,7 @@ static enum err backend_open(const struct deliver_context *context, void **self,
         free(backend);
         return err;
     }
+    backend->oauth = oauth_new(context->loop, backend->multi);
     backend->helo_name = mem_text(context->helo_name);
     backend->ask_ahead = context->keeps_diary;
     backend->egress = context->egress;
@@ -134,6 +136,7 @@ static struct smtp_shelf *add_shelf(struct smtp_backend *backend,
     struct smtp_shelf *shelf = mem_zero(1, sizeof *shelf);
     const struct smtp_pool_setup setup = {.loop = backend->loop,
                                           .multi = backend->multi,
+                                          .oauth = backend->oauth,
                                           .helo_name = backend->helo_name,
                                           .egress = backend->egress,
                                           .ask_ahead = backend->ask_ahead,
@@ -233,6 +236,7 @@ static void backend_close(void **self)
     }
     map_clear(&backend->by_key);
     map_clear(&backend->modes);
+    oauth_free(&backend->oauth);
     smtp_multi_free(&backend->multi);
     free(backend->helo_name);
     free(backend);

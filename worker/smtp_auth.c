@@ -88,7 +88,6 @@ out:
 enum err smtp_auth_prepare(const struct settings_plan *plan, CURL *easy, char **secret,
                            enum smtp_auth_by *by, struct err_text *why)
 {
-    *secret = NULL;
     *by = SMTP_AUTH_NOBODY;
     if (plan->authentication == PB_AUTH(ANONYMOUS)) {
         return ERR_OK;
@@ -97,8 +96,11 @@ enum err smtp_auth_prepare(const struct settings_plan *plan, CURL *easy, char **
         return err_set(why, ERR_INVALID,
                        "authentication without TLS: allow_cleartext_auth is not set");
     }
-    enum err err = secret_open(plan->keys, plan->password, secret, why);
     *by = SMTP_AUTH_OURS;
+    if (plan->authentication == PB_AUTH(OAUTH2)) {
+        return ERR_OK;
+    }
+    enum err err = secret_open(plan->keys, plan->password, secret, why);
     if (err == ERR_OK && plan->authentication == PB_AUTH(NTLM)) {
         err = prepare_ntlm(plan, easy, secret, by, why);
     }

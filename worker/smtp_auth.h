@@ -14,7 +14,8 @@
 enum smtp_auth_by { SMTP_AUTH_NOBODY, SMTP_AUTH_OURS, SMTP_AUTH_LIBCURL };
 
 /* Fetch the secret and choose who logs in; SMTP_AUTH_LIBCURL has its options set on easy.
- *  secret  out: the caller's for SMTP_AUTH_OURS, to be given to secret_free; else null
+ *  secret  out: the caller's for SMTP_AUTH_OURS, to be given to secret_free; else null. For OAUTH2 it is the token
+ *          that was fetched before, and stays
  * Returns ERR_OK; ERR_INVALID login without TLS, ntlm_engine libcurl where it cannot; else why the
  * secret cannot be had. */
 enum err smtp_auth_prepare(const struct settings_plan *plan, CURL *easy, char **secret,

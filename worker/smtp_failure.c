@@ -117,6 +117,13 @@ void smtp_failure_of_reply(int phase, const struct smtp_reply *reply,
     decide(out, plan);
 }
 
+void smtp_failure_of_class(int phase, int class, const char *text, struct smtp_failure *out)
+{
+    *out = (struct smtp_failure){.phase = phase,
+                                 .outcome = {.outcome = PB_OUTCOME(DEFERRED), .class = class}};
+    (void)snprintf(out->text, sizeof out->text, "%s", text);
+}
+
 void smtp_failure_of_loss(int phase, const char *text, struct smtp_failure *out)
 {
     smtp_failure_of_text(phase, text, out);

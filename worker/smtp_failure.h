@@ -52,6 +52,9 @@ void smtp_failure_of_text(int phase, const char *text, struct smtp_failure *out)
 void smtp_failure_of_reply(int phase, const struct smtp_reply *reply,
                            const struct settings_plan *plan, struct smtp_failure *out);
 
+/* We cannot go on, and know who has to act: deferred, with that class (PB_CLASS(…)). */
+void smtp_failure_of_class(int phase, int class, const char *text, struct smtp_failure *out);
+
 /* Lost or too slow in a phase that we lead: no fault of the settings. */
 void smtp_failure_of_loss(int phase, const char *text, struct smtp_failure *out);
 

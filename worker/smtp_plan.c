@@ -23,6 +23,13 @@ static const size_t texts[] = {
     offsetof(struct settings_plan, helo_name),
     offsetof(struct settings_plan, pinned_public_key),
     offsetof(struct settings_plan, login_mechanisms),
+    offsetof(struct settings_plan, oauth_token_endpoint),
+    offsetof(struct settings_plan, oauth_client_id),
+    offsetof(struct settings_plan, oauth_client_secret),
+    offsetof(struct settings_plan, oauth_refresh_token),
+    offsetof(struct settings_plan, oauth_scope),
+    offsetof(struct settings_plan, oauth_key),
+    offsetof(struct settings_plan, oauth_ca_file),
 };
 
 enum { TEXTS = sizeof texts / sizeof texts[0], NUMBERS_BYTES = 256 };
@@ -63,21 +70,22 @@ void smtp_plan_fini(struct settings_plan *plan)
 static void numbers(const struct settings_plan *plan, char out[NUMBERS_BYTES])
 {
     (void)snprintf(out, NUMBERS_BYTES,
-                   "%d %d %u %d %d %d %d %" PRIu32 " %" PRIu32 " %" PRIu32 " %" PRIu32
+                   "%d %d %u %d %d %d %d %d %" PRIu32 " %" PRIu32 " %" PRIu32 " %" PRIu32
                    " %" PRIu32 " %" PRIu32 " %" PRIu32 " %d %d",
                    (int)plan->route, (int)plan->tls, (unsigned)plan->port, plan->authentication,
-                   plan->ntlm_engine, (int)plan->verify, (int)plan->allow_cleartext_auth,
-                   plan->connect_timeout_ms, plan->reply_timeout_ms, plan->content_timeout_ms,
-                   plan->max_connections, plan->max_messages_per_connection,
-                   plan->max_connection_age_ms, plan->idle_timeout_ms, plan->pipelining,
-                   (int)plan->of_request);
+                   plan->ntlm_engine, plan->oauth_grant, (int)plan->verify,
+                   (int)plan->allow_cleartext_auth, plan->connect_timeout_ms,
+                   plan->reply_timeout_ms, plan->content_timeout_ms, plan->max_connections,
+                   plan->max_messages_per_connection, plan->max_connection_age_ms,
+                   plan->idle_timeout_ms, plan->pipelining, (int)plan->of_request);
 }
 
 static bool same_numbers(const struct settings_plan *a, const struct settings_plan *b)
 {
     return a->route == b->route && a->tls == b->tls && a->port == b->port &&
            a->authentication == b->authentication && a->ntlm_engine == b->ntlm_engine &&
-           a->verify == b->verify && a->allow_cleartext_auth == b->allow_cleartext_auth &&
+           a->oauth_grant == b->oauth_grant && a->verify == b->verify &&
+           a->allow_cleartext_auth == b->allow_cleartext_auth &&
            a->connect_timeout_ms == b->connect_timeout_ms &&
            a->reply_timeout_ms == b->reply_timeout_ms &&
            a->content_timeout_ms == b->content_timeout_ms &&

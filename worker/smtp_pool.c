@@ -351,6 +351,7 @@ static bool open_link(struct smtp_pool *pool)
     struct smtp_link *link = mem_zero(1, sizeof *link);
     link->pool = pool;
     const struct smtp_session_setup setup = {.multi = pool->setup.multi,
+                                             .oauth = pool->setup.oauth,
                                              .loop = pool->setup.loop,
                                              .plan = &pool->plan,
                                              .helo_name = pool->setup.helo_name,

@@ -16,6 +16,7 @@ struct smtp_pool;
 struct smtp_pool_setup {
     struct loop *loop;
     struct smtp_multi *multi;
+    struct oauth *oauth;
     const char *helo_name;
     const struct egress *egress; /* see deliver_context */
     bool ask_ahead;              /* permits may be asked for before a connection is free */

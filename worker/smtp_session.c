@@ -15,6 +15,7 @@
 #include "secret.h"
 #include "smtp_auth.h"
 #include "smtp_login.h"
+#include "smtp_options.h"
 #include "smtp_reply.h"
 
 #include <errno.h>
@@ -28,7 +29,6 @@
 
 enum {
     TLS_RECORD_BYTES = 16384, /* RFC 8446 5.1 */
-    LIBCURL_BUFFER_BYTES = 4096,
     LOGIN_OUT_BYTES = 65536
 };
 
@@ -44,7 +44,10 @@ struct smtp_session {
     struct smtp_reply *reply;  /* the last one; null once connected */
     struct smtp_dialogue seen;
     enum smtp_auth_by auth;
-    char *secret;             /* until the login begins */
+    char *secret; /* until the login begins; a token until it ends */
+    struct oauth_wait wait;
+    bool token_is_old; /* out of the cache: may have been revoked */
+    bool tried_again;
     struct smtp_login *login; /* while it goes on; null for libcurl's */
     struct buf out;           /* its line that is being sent */
     size_t out_sent;
@@ -106,6 +109,7 @@ static void tell_failed(struct smtp_session *session, const struct smtp_failure 
 }
 
 static void go_on_with_login(struct smtp_session *session);
+static void start_again(struct smtp_session *session);
 
 static void on_ready(void *arg, int events)
 {
@@ -240,6 +244,18 @@ static enum err talk(struct smtp_session *session, enum smtp_login_next *next,
     return err;
 }
 
+/* A token that was refused for good is given to nobody again. True when a new one is worth a try. */
+static bool refuse_token(struct smtp_session *session)
+{
+    const struct settings_plan *plan = session->setup.plan;
+    if (plan->authentication != PB_AUTH(OAUTH2) ||
+        smtp_login_reply(session->login)->code < 500) {
+        return false;
+    }
+    oauth_refused(session->setup.oauth, plan, session->secret);
+    return session->token_is_old && !session->tried_again;
+}
+
 static void go_on_with_login(struct smtp_session *session)
 {
     struct smtp_failure failure;
@@ -256,8 +272,13 @@ static void go_on_with_login(struct smtp_session *session)
     }
     if (next == SMTP_LOGIN_DONE) {
         smtp_login_free(&session->login);
+        secret_free(&session->secret);
         session->seen.login = true;
         tell_connected(session);
+        return;
+    }
+    if (next == SMTP_LOGIN_REFUSED && refuse_token(session)) {
+        start_again(session);
         return;
     }
     if (next == SMTP_LOGIN_REFUSED) {
@@ -287,7 +308,9 @@ static void begin_login(struct smtp_session *session)
     log_debug("smtp_login", "server=%s mechanism=%s", session->server,
               settings_mechanism_name(mechanism));
     session->login = smtp_login_new(&setup, &session->out);
-    secret_free(&session->secret);
+    if (plan->authentication != PB_AUTH(OAUTH2)) {
+        secret_free(&session->secret);
+    }
     loop_timer_arm(&session->timer, left_ms > 0 ? left_ms : 0);
     go_on_with_login(session);
 }
@@ -326,128 +349,131 @@ static void on_finished(void *arg, CURLcode code)
     }
 }
 
-/* smtp://host:port/helo. The EHLO name is the path (libcurl's manual, "SMTP" in
- * CURLOPT_URL). */
-static enum err set_url(struct smtp_session *session)
-{
-    const struct settings_plan *plan = session->setup.plan;
-    const char *helo = plan->helo_name != NULL && plan->helo_name[0] != '\0'
-                           ? plan->helo_name
-                           : session->setup.helo_name;
-    if (strpbrk(plan->server, "/@?#\\%[] \t\r\n") != NULL || plan->server[0] == '\0') {
-        return ERR_INVALID;
-    }
-    char *path = curl_easy_escape(session->easy, helo != NULL ? helo : "", 0);
-    bool bare_v6 = strchr(plan->server, ':') != NULL;
-    char *url =
-        mem_format("%s://%s%s%s:%u/%s", plan->tls == SETTINGS_TLS_IMPLICIT ? "smtps" : "smtp",
-                   bare_v6 ? "[" : "", plan->server, bare_v6 ? "]" : "", (unsigned)plan->port,
-                   path != NULL ? path : "");
-    CURLcode code = curl_easy_setopt(session->easy, CURLOPT_URL, url);
-    (void)snprintf(session->server, sizeof session->server, "%s%s%s:%u", bare_v6 ? "[" : "",
-                   plan->server, bare_v6 ? "]" : "", (unsigned)plan->port);
-    free(url);
-    curl_free(path);
-    return code == CURLE_OK ? ERR_OK : ERR_INVALID;
-}
+/* ---- opening ---- */
 
-static CURLcode set_text(CURL *easy, CURLoption option, const char *text)
+static int set_ears(struct smtp_session *session)
 {
-    return curl_easy_setopt(easy, option, text != NULL && text[0] != '\0' ? text : NULL);
-}
-
-static enum err set_tls(struct smtp_session *session)
-{
-    const struct settings_plan *plan = session->setup.plan;
     CURL *easy = session->easy;
-    bool own_ca = plan->ca_file != NULL && plan->ca_file[0] != '\0';
-    int code = CURLE_OK;
-    code |= (int)curl_easy_setopt(easy, CURLOPT_USE_SSL,
-                                  plan->tls == SETTINGS_TLS_STARTTLS ? (long)CURLUSESSL_ALL
-                                                                     : (long)CURLUSESSL_NONE);
-    code |= (int)curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    code |= (int)curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
-    code |= (int)curl_easy_setopt(
-        easy, CURLOPT_CAINFO, own_ca ? plan->ca_file : "/etc/ssl/certs/ca-certificates.crt");
-    code |= (int)curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, plan->verify ? 1L : 0L);
-    code |= (int)curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, plan->verify ? 2L : 0L);
-    code |= (int)set_text(easy, CURLOPT_PINNEDPUBLICKEY, plan->pinned_public_key);
-    return code == CURLE_OK ? ERR_OK : ERR_INVALID;
-}
-
-static enum err set_basics(struct smtp_session *session)
-{
-    const struct settings_plan *plan = session->setup.plan;
-    CURL *easy = session->easy;
-    int code = CURLE_OK;
-    code |= (int)curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
-#if LIBCURL_VERSION_NUM >= 0x075500
-    code |= (int)curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "smtp,smtps");
-#else
-    code |= (int)curl_easy_setopt(easy, CURLOPT_PROTOCOLS,
-                                  (long)(CURLPROTO_SMTP | CURLPROTO_SMTPS));
-#endif
-    code |= (int)egress_guard(easy, &session->door);
-    code |= (int)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    code |= (int)curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-    code |= (int)curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)LIBCURL_BUFFER_BYTES);
-    code |=
-        (int)curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)plan->connect_timeout_ms);
-    code |= (int)curl_easy_setopt(easy, CURLOPT_SERVER_RESPONSE_TIMEOUT,
-                                  (long)(plan->connect_timeout_ms / 1000 + 1));
+    int code = (int)egress_guard(easy, &session->door);
     code |= (int)curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, session->error);
     code |= (int)curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_reply_line);
     code |= (int)curl_easy_setopt(easy, CURLOPT_HEADERDATA, session);
-    return code == CURLE_OK ? ERR_OK : ERR_INVALID;
+    return code;
 }
 
-enum err smtp_session_open(const struct smtp_session_setup *setup, struct smtp_session **out,
-                           struct smtp_failure *failure)
+/* Begin to connect. Returns ERR_OK, else failure says why. */
+static enum err begin_connect(struct smtp_session *session, struct smtp_failure *failure)
 {
+    const struct settings_plan *plan = session->setup.plan;
     struct err_text why = {.code = ERR_OK};
-    struct smtp_session *session = mem_zero(1, sizeof *session);
-    session->setup = *setup;
-    session->fd = CURL_SOCKET_BAD;
-    session->door.rules = setup->egress;
-    session->door.trust = egress_trust_of(setup->plan);
+    int phase = PB_PHASE(PREPARE);
     session->opened_us = clock_mono_us();
-    session->reply = mem_zero(1, sizeof *session->reply);
-    buf_init(&session->out, LOGIN_OUT_BYTES);
-    loop_timer_init(&session->timer, setup->loop, on_login_late, session);
     session->easy = curl_easy_init();
     const char *text = "libcurl: no memory";
-    int phase = PB_PHASE(PREPARE);
-    if (session->easy == NULL) {
+    if (session->easy == NULL || set_ears(session) != CURLE_OK) {
         goto failed;
     }
-    text = "libcurl does not take the options of a connection";
-    if (set_basics(session) != ERR_OK || set_tls(session) != ERR_OK) {
-        goto failed;
-    }
-    text = "smtp_server: no host name or address";
-    if (set_url(session) != ERR_OK) {
+    text = smtp_options_set(session->easy, plan, session->setup.helo_name, session->server);
+    if (text != NULL) {
         goto failed;
     }
     phase = PB_PHASE(AUTH);
     text = why.text;
-    if (smtp_auth_prepare(setup->plan, session->easy, &session->secret, &session->auth, &why) !=
+    if (smtp_auth_prepare(plan, session->easy, &session->secret, &session->auth, &why) !=
         ERR_OK) {
         goto failed;
     }
     phase = PB_PHASE(CONNECT);
     text = "libcurl: cannot begin to connect";
-    if (smtp_multi_add(setup->multi, session->easy, on_finished, session) != ERR_OK) {
-        goto failed;
+    if (smtp_multi_add(session->setup.multi, session->easy, on_finished, session) == ERR_OK) {
+        return ERR_OK;
+    }
+failed:
+    smtp_failure_of_text(phase, text, failure);
+    return ERR_INVALID;
+}
+
+static void on_token(void *arg, const char *token, const struct oauth_failure *why)
+{
+    struct smtp_session *session = arg;
+    struct smtp_failure failure = {.phase = 0};
+    if (token == NULL) {
+        smtp_failure_of_class(PB_PHASE(AUTH), why->class, why->text, &failure);
+        tell_failed(session, &failure);
+        return;
+    }
+    session->secret = mem_text(token);
+    if (begin_connect(session, &failure) != ERR_OK) {
+        tell_failed(session, &failure);
+    }
+}
+
+/* The token first: without one there is no need to disturb the mail server. */
+static enum err ask_token(struct smtp_session *session, struct smtp_failure *failure)
+{
+    struct oauth_failure why;
+    session->wait.fn = on_token;
+    session->wait.arg = session;
+    enum err err = oauth_ask(session->setup.oauth, session->setup.plan, &session->wait,
+                             &session->secret, &why);
+    if (err == ERR_OK) {
+        session->token_is_old = true;
+        return begin_connect(session, failure);
+    }
+    if (err == ERR_AGAIN) {
+        return ERR_OK;
+    }
+    smtp_failure_of_class(PB_PHASE(AUTH), why.class, why.text, failure);
+    return ERR_INVALID;
+}
+
+/* A token of the cache was refused: the mail server may know better than its life time (revoked, a new password). Once
+ * more with a new one, on a new connection. */
+static void start_again(struct smtp_session *session)
+{
+    struct smtp_failure failure = {.phase = 0};
+    log_info("oauth_token_refused", "server=%s again=1", session->server);
+    loop_unwatch(&session->watch);
+    loop_timer_disarm(&session->timer);
+    smtp_multi_remove(session->setup.multi, &session->easy);
+    smtp_login_free(&session->login);
+    secret_free(&session->secret);
+    wipe_out(session);
+    smtp_reply_reset(session->reply);
+    session->fd = CURL_SOCKET_BAD;
+    session->for_writing = false;
+    session->seen = (struct smtp_dialogue){.greeting = false};
+    session->offer = (struct smtp_offer){.mechanisms = 0};
+    session->token_is_old = false;
+    session->tried_again = true;
+    if (ask_token(session, &failure) != ERR_OK) {
+        tell_failed(session, &failure);
+    }
+}
+
+enum err smtp_session_open(const struct smtp_session_setup *setup, struct smtp_session **out,
+                           struct smtp_failure *failure)
+{
+    struct smtp_session *session = mem_zero(1, sizeof *session);
+    session->setup = *setup;
+    session->fd = CURL_SOCKET_BAD;
+    session->door.rules = setup->egress;
+    session->door.trust = egress_trust_of(setup->plan);
+    session->reply = mem_zero(1, sizeof *session->reply);
+    buf_init(&session->out, LOGIN_OUT_BYTES);
+    loop_timer_init(&session->timer, setup->loop, on_login_late, session);
+    enum err err = setup->plan->authentication == PB_AUTH(OAUTH2)
+                       ? ask_token(session, failure)
+                       : begin_connect(session, failure);
+    if (err != ERR_OK) {
+        smtp_session_free(&session);
+        return err;
     }
     if (!setup->plan->verify && setup->plan->tls != SETTINGS_TLS_NONE) {
-        log_warn("tls_no_verify", "server=%s certificate=unchecked", session->server);
+        log_warn("tls_no_verify", "server=%s certificate=unchecked", setup->plan->server);
     }
     *out = session;
     return ERR_OK;
-failed:
-    smtp_failure_of_text(phase, text, failure);
-    smtp_session_free(&session);
-    return ERR_INVALID;
 }
 
 void smtp_session_free(struct smtp_session **session_p)
@@ -456,6 +482,7 @@ void smtp_session_free(struct smtp_session **session_p)
     if (session == NULL) {
         return;
     }
+    oauth_forget(&session->wait);
     loop_unwatch(&session->watch);
     loop_timer_disarm(&session->timer);
     smtp_multi_remove(session->setup.multi, &session->easy);

@@ -1,6 +1,6 @@
 /* One connection to a mail server, from nothing to logged in, and its bytes after that.
  *
- *   OPENING ──connected──► OPEN ──smtp_session_free──► gone
+ *   OPENING (token, connection, login) ──connected──► OPEN ──smtp_session_free──► gone
  *      └──────failed──────► DEAD ─┘
  *
  * libcurl does DNS, TCP, TLS, greeting, EHLO and STARTTLS (CURLOPT_CONNECT_ONLY); the login
@@ -13,6 +13,7 @@
 #include "certificate.h"
 #include "deliver.h"
 #include "egress.h"
+#include "oauth.h"
 #include "smtp_failure.h"
 #include "smtp_multi.h"
 #include "smtp_offer.h"
@@ -34,6 +35,7 @@ struct smtp_session_owner {
 struct smtp_session_setup {
     struct smtp_multi *multi;
     struct loop *loop;
+    struct oauth *oauth;              /* gives the tokens of OAUTH2 */
     const struct settings_plan *plan; /* lives at least as long as the session */
     const char *helo_name;            /* when the plan has none; may be null */
     const struct egress *egress;      /* see deliver_context; may be null */

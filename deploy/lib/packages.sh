@@ -4,11 +4,13 @@
 # shellcheck disable=SC2034  # read by those who source this
 build_packages=(
     cmake ninja-build pkg-config gcc libc6-dev libzmq3-dev libcurl4-openssl-dev libssl-dev libprotobuf-c-dev
-    protobuf-c-compiler protobuf-compiler libsqlite3-dev libyaml-dev libidn2-dev uthash-dev
+    protobuf-c-compiler protobuf-compiler libsqlite3-dev libyaml-dev libidn2-dev libjansson-dev uthash-dev
     ca-certificates)
 # shellcheck disable=SC2034
 test_packages=(
     clang libclang-rt-14-dev libcmocka-dev python3 python3-zmq python3-protobuf postfix sasl2-bin libsasl2-modules
+    dovecot-core dovecot-submissiond swaks libnet-ssleay-perl libdigest-hmac-perl msmtp libgnutls-dane0 libspf2-2
+    libidn12 libmariadb3 libpq5 libperl5.36 # the last six: of Exim, which is unpacked only (tests/peers/exim_peer.py)
     python3-dkim python3-nacl python3-icalendar opendkim libgmime-3.0-dev
     python3-seccomp systemd openssl util-linux git shellcheck clang-format clang-tidy cppcheck)
 

@@ -32,7 +32,8 @@ LAYERS = (
 # Which files may include a library's header: the rest of the tree does not know it.
 LIBRARIES = (
     (r"zmq\.h", r"transport/(wire|bus|zap)|transport/broker/store_thread|producer/tpn_|producer/examples/"),
-    (r"curl/.*", r"worker/(smtp|egress|oauth|worker_main|outcome)"),
+    (r"curl/.*", r"transport/oauth_http|producer/cli/profile_login|worker/(smtp|egress|oauth|worker_main|outcome)"),
+    (r"jansson\.h", r"transport/oauth_reply"),
     (r"sqlite3\.h", r"transport/broker/store_sqlite|tests/"),
     (r"yaml\.h", r"transport/base/conf"),
     (r"(protobuf-c/.*|.*\.pb-c\.h)", r"(?!transport/base/)"),
@@ -130,7 +131,7 @@ def check_noshell():
 
 
 def header_flags(build):
-    packages = ("libzmq", "libcurl", "libcrypto", "libprotobuf-c", "sqlite3", "yaml-0.1", "libidn2", "cmocka")
+    packages = ("libzmq", "libcurl", "libcrypto", "libprotobuf-c", "sqlite3", "yaml-0.1", "libidn2", "jansson", "cmocka")
     flags = subprocess.run(["pkg-config", "--cflags", *packages], check=True, text=True,
                            capture_output=True).stdout
     folders = sorted({str((TOP / name).parent) for name in c_files((".h",))})

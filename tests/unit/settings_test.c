@@ -86,7 +86,38 @@ CHANGE(mechanisms, basic(s); s->login_mechanisms = text("cram-md5, Plain"))
 CHANGE(mechanisms_unknown, basic(s); s->login_mechanisms = text("plain gssapi"))
 CHANGE(mechanisms_other, basic(s); s->login_mechanisms = text("plain ntlm"))
 CHANGE(mechanisms_anonymous, s->login_mechanisms = text("plain"))
-CHANGE(oauth2, basic(s); s->authentication = PB_AUTH(OAUTH2))
+static void oauth(settings_t *s)
+{
+    s->authentication = PB_AUTH(OAUTH2);
+    s->user_name = text("box@example.test");
+    s->oauth_token_endpoint = text("https://login.example.test/token");
+    s->oauth_client_id = text("app");
+    s->oauth_refresh_token = text("file:/run/refresh");
+}
+
+static void oauth_service(settings_t *s)
+{
+    oauth(s);
+    s->oauth_grant = PB_GRANT(SERVICE_ACCOUNT);
+    s->oauth_refresh_token = text("");
+    s->oauth_scope = text("https://mail.example.test/");
+    s->oauth_key = text("file:/run/key");
+}
+
+CHANGE(oauth_refresh, oauth(s))
+CHANGE(oauth_account, oauth_service(s))
+CHANGE(oauth_password, oauth(s); s->password = text("env:X"))
+CHANGE(oauth_clear, oauth(s); s->use_tls = 0)
+CHANGE(oauth_no_endpoint, oauth(s); s->oauth_token_endpoint = text(""))
+CHANGE(oauth_http, oauth(s); s->oauth_token_endpoint = text("http://login.example.test/"))
+CHANGE(oauth_login_in_url, oauth(s); s->oauth_token_endpoint = text("https://a:b@login.test/"))
+CHANGE(oauth_no_refresh, oauth(s); s->oauth_refresh_token = text(""))
+CHANGE(oauth_clear_secret, oauth(s); s->oauth_client_secret = text("hunter2"))
+CHANGE(oauth_client, oauth(s); s->oauth_grant = PB_GRANT(CLIENT_CREDENTIALS))
+CHANGE(oauth_no_key, oauth_service(s); s->oauth_key = text(""))
+CHANGE(oauth_mechanisms, oauth(s); s->login_mechanisms = text("plain"))
+CHANGE(oauth_grant_basic, basic(s); s->oauth_grant = PB_GRANT(CLIENT_CREDENTIALS))
+CHANGE(oauth_scope_basic, basic(s); s->oauth_scope = text("x"))
 CHANGE(pin, s->pinned_public_key = text(PIN))
 CHANGE(pin_two, s->pinned_public_key = text(PIN ";" PIN))
 CHANGE(pin_short, s->pinned_public_key = text("sha256//AAAA="))
@@ -217,7 +248,20 @@ static const struct row rows[] = {
     BAD(mechanisms_unknown, "login_mechanisms", "\"gssapi\" is none of"),
     BAD(mechanisms_other, "login_mechanisms", "NTLM is no mechanism of authentication BASIC"),
     BAD(mechanisms_anonymous, "login_mechanisms", "authentication is ANONYMOUS"),
-    BAD(oauth2, "authentication", "OAUTH2 is not built in yet"),
+    GOOD(oauth_refresh, STARTTLS, 587, "mail.test"),
+    GOOD(oauth_account, STARTTLS, 587, "mail.test"),
+    BAD(oauth_password, "password", "given, but authentication is OAUTH2"),
+    BAD(oauth_clear, "authentication", "OAUTH2 without TLS"),
+    BAD(oauth_no_endpoint, "oauth_token_endpoint", "required: oauth_grant is refresh_token"),
+    BAD(oauth_http, "oauth_token_endpoint", "https://"),
+    BAD(oauth_login_in_url, "oauth_token_endpoint", "without a user name"),
+    BAD(oauth_no_refresh, "oauth_refresh_token", "required"),
+    BAD(oauth_clear_secret, "oauth_client_secret", "reference"),
+    BAD(oauth_client, "oauth_client_secret", "required: oauth_grant is client_credentials"),
+    BAD(oauth_no_key, "oauth_key", "required: oauth_grant is service_account"),
+    BAD(oauth_mechanisms, "login_mechanisms", "PLAIN is no mechanism of authentication OAUTH2"),
+    BAD(oauth_grant_basic, "oauth_grant", "authentication is not OAUTH2"),
+    BAD(oauth_scope_basic, "oauth_scope", "authentication is not OAUTH2"),
     GOOD(pin, STARTTLS, 587, "mail.test"),
     GOOD(pin_two, STARTTLS, 587, "mail.test"),
     BAD(pin_short, "pinned_public_key", "sha256//"),

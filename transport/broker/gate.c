@@ -96,6 +96,11 @@ bool gate_check_secrets(const PB(MailingSettings) *settings, struct wire_fault *
         return refuse(fault, "settings.password",
                       "no secret travels in a request: name a profile");
     }
+    if (settings->authentication == PB_AUTH(OAUTH2)) {
+        return refuse(
+            fault, "settings.authentication",
+            "OAUTH2 needs a secret, which does not travel in a request: name a profile");
+    }
     if (settings->ca_file[0] != '\0') {
         return refuse(fault, "settings.ca_file",
                       "a request names no files of the workers: name a profile");

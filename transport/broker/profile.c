@@ -42,6 +42,11 @@ static const struct conf_name tls_names[] = {{"auto", PB_TLS(AUTO)},
                                              {NULL, 0}};
 static const struct conf_name ntlm_names[] = {
     {"auto", PB_NTLM(AUTO)}, {"libcurl", PB_NTLM(LIBCURL)}, {"own", PB_NTLM(OWN)}, {NULL, 0}};
+static const struct conf_name grant_names[] = {
+    {"refresh_token", PB_GRANT(REFRESH_TOKEN)},
+    {"client_credentials", PB_GRANT(CLIENT_CREDENTIALS)},
+    {"service_account", PB_GRANT(SERVICE_ACCOUNT)},
+    {NULL, 0}};
 static const struct conf_name pipelining_names[] = {{"auto", PB_PIPELINING(AUTO)},
                                                     {"full", PB_PIPELINING(FULL)},
                                                     {"envelope", PB_PIPELINING(ENVELOPE)},
@@ -164,9 +169,18 @@ const struct conf_row profile_rows[] = {
     TEXT_ROW(
         failover_profile,
         "profile to use when this one certainly did not accept the mail; not built in yet"),
-    TEXT_ROW(login_mechanisms,
-             "words, first choice first: plain, login, cram-md5; default all that fit"),
+    TEXT_ROW(login_mechanisms, "words, first choice first: plain login cram-md5 xoauth2 "
+                               "oauthbearer; default all that fit"),
     ENUM_ROW(ntlm_engine, ntlm_names, "auto, libcurl or own (NTLMv2 only)"),
+    ENUM_ROW(oauth_grant, grant_names, "refresh_token, client_credentials or service_account"),
+    TEXT_ROW(oauth_token_endpoint, "https:// address that gives access tokens"),
+    TEXT_ROW(oauth_client_id, "application id; service_account: the account's address"),
+    TEXT_ROW(oauth_client_secret, "where the application's secret is, as password"),
+    TEXT_ROW(oauth_refresh_token,
+             "where the refresh token is; a new one replaces that of file:PATH"),
+    TEXT_ROW(oauth_scope, "what the token is for, words"),
+    TEXT_ROW(oauth_key, "service_account: where its key is, PEM or JSON key file"),
+    TEXT_ROW(oauth_ca_file, "PEM file with the authorities to trust for the token endpoint"),
     {.key = "reply_rules",
      .kind = CONF_MAP,
      .offset = offsetof(struct profile, rules),
