@@ -152,6 +152,11 @@ static const struct check_rule status_event_rules[] = {
     {.field = "next_attempt_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
     {.field = "message_id", .form = CHECK_LINE, .max = 320},
     {.field = "lease", .form = CHECK_NUMBER},
+    {.field = "labels", .form = CHECK_LINE, .max_entries = 32, .max = 577},
+    {.field = "subject", .form = CHECK_LINE, .max = 1000},
+    {.field = "content_sha256", .form = CHECK_BYTES, .max = 32},
+    {.field = "held", .form = CHECK_NUMBER},
+    {.field = "operator", .form = CHECK_LINE, .max = NAME_MAX_BYTES},
 };
 static const struct check_set status_event = SET(status_event);
 
@@ -173,6 +178,11 @@ static const struct check_rule request_status_rules[] = {
     {.field = "history", .form = CHECK_MESSAGE, .max_entries = 1000, .set = &status_event},
     {.field = "worker", .form = CHECK_LINE, .max = 128},
     {.field = "lease", .form = CHECK_NUMBER},
+    {.field = "labels", .form = CHECK_LINE, .max_entries = 32, .max = 577},
+    {.field = "held", .form = CHECK_NUMBER},
+    {.field = "supersede_key", .form = CHECK_LINE, .max = 200},
+    {.field = "due_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
+    {.field = "expire_at_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
 };
 static const struct check_set request_status = SET(request_status);
 
@@ -307,6 +317,21 @@ static const struct check_rule credit_rules[] = {
 };
 static const struct check_set credit = SET(credit);
 
+static const struct check_rule address_change_rules[] = {
+    {.field = "index", .form = CHECK_NUMBER},
+    {.field = "address", .form = CHECK_LINE, .required = true, .max = 254},
+};
+static const struct check_set address_change = SET(address_change);
+
+static const struct check_rule request_edit_rules[] = {
+    {.field = "profile", .form = CHECK_ID, .max = 64},
+    {.field = "recipients",
+     .form = CHECK_MESSAGE,
+     .max_entries = RECIPIENTS_MAX,
+     .set = &address_change},
+};
+static const struct check_set request_edit = SET(request_edit);
+
 static const struct check_rule job_rules[] = {
     {.field = "lease", .form = CHECK_NUMBER, .required = true},
     {.field = "producer", .form = CHECK_ID, .max = NAME_MAX_BYTES},
@@ -318,6 +343,7 @@ static const struct check_rule job_rules[] = {
     {.field = "look_only", .form = CHECK_NUMBER},
     {.field = "possible_duplicate", .form = CHECK_NUMBER},
     {.field = "earlier_lease", .form = CHECK_NUMBER},
+    {.field = "edit", .form = CHECK_MESSAGE, .set = &request_edit},
 };
 static const struct check_set job = SET(job);
 
@@ -432,6 +458,10 @@ static const struct check_rule queue_filter_rules[] = {
     {.field = "profile", .form = CHECK_ID, .max = NAME_MAX_BYTES},
     {.field = "producer", .form = CHECK_ID, .max = NAME_MAX_BYTES},
     {.field = "id_prefix", .form = CHECK_ID, .max = ID_MAX},
+    {.field = "label", .form = CHECK_LINE, .max = 577},
+    {.field = "since_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
+    {.field = "before_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
+    {.field = "held", .form = CHECK_NUMBER},
 };
 static const struct check_set queue_filter = SET(queue_filter);
 
@@ -463,6 +493,7 @@ static const struct check_rule queue_act_rules[] = {
     {.field = "reason", .form = CHECK_LINE, .max = 128},
     {.field = "operator", .form = CHECK_LINE, .required = true, .max = NAME_MAX_BYTES},
     {.field = "after", .form = CHECK_NUMBER},
+    {.field = "edit", .form = CHECK_MESSAGE, .set = &request_edit},
 };
 static const struct check_set queue_act = SET(queue_act);
 
@@ -481,6 +512,132 @@ static const struct check_rule queue_acted_rules[] = {
     {.field = "next", .form = CHECK_NUMBER},
 };
 static const struct check_set queue_acted = SET(queue_acted);
+
+static const struct check_rule top_row_rules[] = {
+    {.field = "name", .form = CHECK_LINE, .max = 253},
+    {.field = "ages", .form = CHECK_NUMBER, .max_entries = 16},
+    {.field = "oldest_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
+};
+static const struct check_set top_row = SET(top_row);
+
+static const struct check_rule top_rules[] = {
+    {.field = "by", .form = CHECK_ENUM},
+    {.field = "filter", .form = CHECK_MESSAGE, .set = &queue_filter},
+    {.field = "after", .form = CHECK_NUMBER},
+};
+static const struct check_set top = SET(top);
+
+static const struct check_rule tops_rules[] = {
+    {.field = "rows", .form = CHECK_MESSAGE, .max_entries = 10000, .set = &top_row},
+    {.field = "next", .form = CHECK_NUMBER},
+    {.field = "looked", .form = CHECK_NUMBER},
+};
+static const struct check_set tops = SET(tops);
+
+static const struct check_rule drain_act_rules[] = {
+    {.field = "workers", .form = CHECK_LINE, .max_entries = 1000, .max = 128},
+    {.field = "resume", .form = CHECK_NUMBER},
+    {.field = "deadline_ms", .form = CHECK_NUMBER},
+    {.field = "reason", .form = CHECK_LINE, .max = 128},
+    {.field = "operator", .form = CHECK_LINE, .required = true, .max = 64},
+};
+static const struct check_set drain_act = SET(drain_act);
+
+static const struct check_rule draining_rules[] = {
+    {.field = "workers", .form = CHECK_LINE, .max_entries = 1000, .max = 128},
+    {.field = "broker", .form = CHECK_NUMBER},
+};
+static const struct check_set draining = SET(draining);
+
+static const struct check_rule event_place_rules[] = {
+    {.field = "epoch", .form = CHECK_NUMBER},
+    {.field = "sequence", .form = CHECK_NUMBER},
+};
+static const struct check_set event_place = SET(event_place);
+
+static const struct check_rule replay_rules[] = {
+    {.field = "after", .form = CHECK_MESSAGE, .set = &event_place},
+    {.field = "until", .form = CHECK_MESSAGE, .set = &event_place},
+    {.field = "limit", .form = CHECK_NUMBER, .min = 1, .max = 1000},
+};
+static const struct check_set replay = SET(replay);
+
+static const struct check_rule replayed_rules[] = {
+    {.field = "events", .form = CHECK_MESSAGE, .max_entries = 1000, .set = &status_event},
+    {.field = "next", .form = CHECK_MESSAGE, .set = &event_place},
+    {.field = "first", .form = CHECK_MESSAGE, .set = &event_place},
+};
+static const struct check_set replayed = SET(replayed);
+
+static const struct check_rule days_ask_rules[] = {
+    {.field = "log", .form = CHECK_ENUM},
+    {.field = "after", .form = CHECK_NUMBER},
+    {.field = "limit", .form = CHECK_NUMBER, .min = 1, .max = 1000},
+};
+static const struct check_set days_ask = SET(days_ask);
+
+static const struct check_rule evidence_day_rules[] = {
+    {.field = "day", .form = CHECK_NUMBER},
+    {.field = "first", .form = CHECK_NUMBER},
+    {.field = "last", .form = CHECK_NUMBER},
+    {.field = "count", .form = CHECK_NUMBER},
+    {.field = "start", .form = CHECK_BYTES, .max = 32},
+    {.field = "head", .form = CHECK_BYTES, .max = 32},
+    {.field = "open", .form = CHECK_NUMBER},
+    {.field = "swept", .form = CHECK_NUMBER},
+    {.field = "chained", .form = CHECK_NUMBER},
+};
+static const struct check_set evidence_day = SET(evidence_day);
+
+static const struct check_rule days_rules[] = {
+    {.field = "days", .form = CHECK_MESSAGE, .max_entries = 1000, .set = &evidence_day},
+    {.field = "more", .form = CHECK_NUMBER},
+};
+static const struct check_set days = SET(days);
+
+static const struct check_rule evidence_ask_rules[] = {
+    {.field = "log", .form = CHECK_ENUM},
+    {.field = "after", .form = CHECK_NUMBER},
+    {.field = "until", .form = CHECK_NUMBER},
+    {.field = "from_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
+    {.field = "to_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
+    {.field = "label", .form = CHECK_LINE, .max = 577},
+    {.field = "limit", .form = CHECK_NUMBER, .min = 1, .max = 1000},
+};
+static const struct check_set evidence_ask = SET(evidence_ask);
+
+static const struct check_rule evidence_entry_rules[] = {
+    {.field = "number", .form = CHECK_NUMBER},
+    {.field = "request", .form = CHECK_NUMBER},
+    {.field = "at_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
+    {.field = "data", .form = CHECK_BYTES, .max = 1 * MIB},
+    {.field = "digest", .form = CHECK_BYTES, .max = 32},
+    {.field = "chain", .form = CHECK_BYTES, .max = 32},
+};
+static const struct check_set evidence_entry = SET(evidence_entry);
+
+static const struct check_rule evidence_rules[] = {
+    {.field = "entries", .form = CHECK_MESSAGE, .max_entries = 1000, .set = &evidence_entry},
+    {.field = "next", .form = CHECK_NUMBER},
+};
+static const struct check_set evidence = SET(evidence);
+
+static const struct check_rule backup_act_rules[] = {
+    {.field = "step", .form = CHECK_ENUM, .required = true},
+    {.field = "offset", .form = CHECK_NUMBER},
+    {.field = "operator", .form = CHECK_LINE, .required = true, .max = 64},
+};
+static const struct check_set backup_act = SET(backup_act);
+
+static const struct check_rule backed_up_rules[] = {
+    {.field = "ready", .form = CHECK_NUMBER},
+    {.field = "pages_done", .form = CHECK_NUMBER},
+    {.field = "pages", .form = CHECK_NUMBER},
+    {.field = "size", .form = CHECK_NUMBER},
+    {.field = "data", .form = CHECK_BYTES, .max = 1 * MIB},
+    {.field = "reason", .form = CHECK_LINE, .max = REASON_MAX},
+};
+static const struct check_set backed_up = SET(backed_up);
 
 static const struct check_rule audit_record_rules[] = {
     {.field = "who", .form = CHECK_LINE, .required = true, .max = 128},
@@ -645,6 +802,24 @@ static const struct check_set *const sets[] = {
     &queue_filter,
     &act_result,
     &audit_record,
+    &address_change,
+    &request_edit,
+    &top_row,
+    &top,
+    &tops,
+    &drain_act,
+    &draining,
+    &event_place,
+    &replay,
+    &replayed,
+    &days_ask,
+    &evidence_day,
+    &days,
+    &evidence_ask,
+    &evidence_entry,
+    &evidence,
+    &backup_act,
+    &backed_up,
     &state_count,
     &worker_info,
     &held_profile,

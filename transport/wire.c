@@ -63,6 +63,20 @@ static const struct verb_row verbs[WIRE_VERB_COUNT] = {
     [WIRE_STATS_OK] = {VERB_PREFIX "STATS_OK", PB_DESCRIPTOR(stats), 0, false},
     [WIRE_PAUSE] = {VERB_PREFIX "PAUSE", PB_DESCRIPTOR(pause), 0, false},
     [WIRE_PAUSED] = {VERB_PREFIX "PAUSED", PB_DESCRIPTOR(paused), 0, false},
+    [WIRE_TOP] = {VERB_PREFIX "TOP", PB_DESCRIPTOR(top), 0, false},
+    [WIRE_TOPS] = {VERB_PREFIX "TOPS", PB_DESCRIPTOR(tops), 0, false},
+    [WIRE_DRAIN_ACT] = {VERB_PREFIX "DRAIN_ACT", PB_DESCRIPTOR(drain_act), 0, false},
+    [WIRE_DRAINING] = {VERB_PREFIX "DRAINING", PB_DESCRIPTOR(draining), 0, false},
+    [WIRE_DAYS] = {VERB_PREFIX "DAYS", PB_DESCRIPTOR(days_ask), 0, false},
+    [WIRE_DAYS_OK] = {VERB_PREFIX "DAYS_OK", PB_DESCRIPTOR(days), 0, false},
+    [WIRE_EVIDENCE] = {VERB_PREFIX "EVIDENCE", PB_DESCRIPTOR(evidence_ask), 0, false},
+    [WIRE_EVIDENCE_OK] = {VERB_PREFIX "EVIDENCE_OK", PB_DESCRIPTOR(evidence),
+                          WIRE_REQUEST_MAX_BYTES, false},
+    [WIRE_BACKUP] = {VERB_PREFIX "BACKUP", PB_DESCRIPTOR(backup_act), 0, false},
+    [WIRE_BACKED_UP] = {VERB_PREFIX "BACKED_UP", PB_DESCRIPTOR(backed_up), 0, false},
+    [WIRE_REPLAY] = {VERB_PREFIX "REPLAY", PB_DESCRIPTOR(replay), 0, false},
+    [WIRE_REPLAYED] = {VERB_PREFIX "REPLAYED", PB_DESCRIPTOR(replayed), WIRE_REQUEST_MAX_BYTES,
+                       false},
 };
 
 const char *wire_verb_name(enum wire_verb verb)

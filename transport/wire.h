@@ -58,6 +58,19 @@ enum wire_verb {
     WIRE_PAUSED,
     WIRE_QUEUE_ACT,
     WIRE_QUEUE_ACTED,
+    WIRE_TOP,
+    WIRE_TOPS,
+    WIRE_DRAIN_ACT,
+    WIRE_DRAINING,
+    WIRE_DAYS,
+    WIRE_DAYS_OK,
+    WIRE_EVIDENCE,
+    WIRE_EVIDENCE_OK,
+    WIRE_BACKUP,
+    WIRE_BACKED_UP,
+    /* submit and admin */
+    WIRE_REPLAY,
+    WIRE_REPLAYED,
     WIRE_VERB_COUNT
 };
 

@@ -5,6 +5,7 @@
  * that the broker gave the lease to somebody else: nothing was sent, nothing is reported. */
 #include "job.h"
 
+#include "address.h"
 #include "check.h"
 #include "clock.h"
 #include "compose.h"
@@ -409,6 +410,54 @@ static PB(NotificationRequest) *read_request(const struct wire_blob *payload)
     return PB_UNPACK(notification_request, len, data);
 }
 
+/* Texts of unpacked messages are protobuf-c's: the empty one is not allocated. */
+static void free_text(char **text)
+{
+    if (*text != protobuf_c_empty_string) {
+        free(*text);
+    }
+    *text = (char *)(uintptr_t)protobuf_c_empty_string;
+}
+
+/* The mailbox of a recipient: over to, cc, bcc; null behind the last. */
+static PB(Mailbox) *recipient_box(PB(Message) *message, size_t index)
+{
+    const struct {
+        PB(Mailbox) **boxes;
+        size_t count;
+    } lists[] = {{message->to, message->n_to},
+                 {message->cc, message->n_cc},
+                 {message->bcc, message->n_bcc}};
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        if (index < lists[i].count) {
+            return lists[i].boxes[index];
+        }
+        index -= lists[i].count;
+    }
+    return NULL;
+}
+
+/* What an operator changed. A display name stays only where the person may be the same: it was the name of the old address,
+ * so it goes. False: the edit does not fit the request. */
+static bool apply_edit(PB(NotificationRequest) *request, const PB(RequestEdit) *edit)
+{
+    for (size_t i = 0; edit != NULL && i < edit->n_recipients; i++) {
+        const PB(AddressChange) *change = edit->recipients[i];
+        PB(Mailbox) *box =
+            request->message != NULL ? recipient_box(request->message, change->index) : NULL;
+        struct err_text why;
+        if (box == NULL || address_check(change->address, &why) != ERR_OK) {
+            return false;
+        }
+        if (strcmp(box->address, change->address) != 0) {
+            free_text(&box->name);
+        }
+        free_text(&box->address);
+        box->address = mem_text(change->address);
+    }
+    return true;
+}
+
 void job_start(const struct job_host *host, struct wire_in *in,
                const struct job_profile *profile)
 {
@@ -426,6 +475,8 @@ void job_start(const struct job_host *host, struct wire_in *in,
     job->busy++;
     if (job->request == NULL || job->recipient_count == 0) {
         refuse_all(job, "the request cannot be read");
+    } else if (!apply_edit(job->request, job->lease->edit)) {
+        refuse_all(job, "an operator's edit does not fit the request");
     } else if (choose_plan(job, profile, &why) != ERR_OK) {
         refuse_all(job, why.text);
     } else {

@@ -133,9 +133,10 @@ static bool send_ready(struct worker *worker)
 {
     PB(Ready) ready = PB_INIT(READY);
     size_t roots = worker->conf->pickup_roots.count;
-    char **capabilities = mem_zero(roots + 2, sizeof *capabilities);
+    char **capabilities = mem_zero(roots + 3, sizeof *capabilities);
     capabilities[ready.n_capabilities++] = mem_text("smtp");
     capabilities[ready.n_capabilities++] = mem_text("probe");
+    capabilities[ready.n_capabilities++] = mem_text("edit");
     for (size_t i = 0; i < roots; i++) {
         capabilities[ready.n_capabilities++] =
             mem_format("pickup:%s", worker->conf->pickup_roots.items[i]);

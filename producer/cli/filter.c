@@ -4,12 +4,40 @@
  * the broker's to say (proto/README.md). */
 #include "filter.h"
 
+#include "clock.h"
+#include "conf.h"
 #include "mem.h"
 #include "pb_text.h"
+
+#include <string.h>
 
 char *filter_text(const char *text)
 {
     return (char *)(uintptr_t)(text != NULL ? text : "");
+}
+
+bool filter_given(const struct filter_options *options)
+{
+    return options->states.count > 0 || options->profile != NULL || options->prefix != NULL ||
+           options->label != NULL || options->older != NULL || options->newer != NULL ||
+           options->held;
+}
+
+/* The time so long ago. */
+static enum err read_age(const char *option, const char *text, int64_t *out,
+                         struct err_text *why)
+{
+    uint64_t age_ms = 0;
+    struct err_text reason;
+    if (text == NULL) {
+        return ERR_OK;
+    }
+    if (conf_duration(text, &age_ms, &reason) != ERR_OK) {
+        return err_set(why, ERR_INVALID, "--%s %s: %s", option, text, reason.text);
+    }
+    int64_t at_ms = clock_wall_ms() - (int64_t)age_ms;
+    *out = at_ms > 0 ? at_ms : 1; /* 0 would be "any" */
+    return ERR_OK;
 }
 
 enum err filter_fill(const struct filter_options *options, PB(QueueFilter) *filter,
@@ -27,5 +55,11 @@ enum err filter_fill(const struct filter_options *options, PB(QueueFilter) *filt
         }
         filter->states[filter->n_states++] = (Trackpro__Notify__V1__State)state;
     }
-    return ERR_OK;
+    if (options->label != NULL && strchr(options->label, '=') == NULL) {
+        return err_set(why, ERR_INVALID, "--label %s: write NAME=VALUE", options->label);
+    }
+    filter->label = filter_text(options->label);
+    filter->held = options->held;
+    enum err err = read_age("older", options->older, &filter->before_ms, why);
+    return err == ERR_OK ? read_age("newer", options->newer, &filter->since_ms, why) : err;
 }

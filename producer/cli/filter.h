@@ -10,6 +10,10 @@ struct filter_options {
     const char *profile;
     const char *producer;
     const char *prefix;
+    const char *label;
+    const char *older;
+    const char *newer;
+    bool held;
 };
 
 /* Rows of an option table; base is the offset of a struct filter_options. */
@@ -23,13 +27,31 @@ struct filter_options {
         {OPTION_TEXT, "producer",                                                              \
          0,           (base) + offsetof(struct filter_options, producer),                      \
          "NAME",      "only of this producer"},                                                \
+        {OPTION_TEXT,                                                                          \
+         "label",                                                                              \
+         0,                                                                                    \
+         (base) + offsetof(struct filter_options, label),                                      \
+         "NAME=VALUE",                                                                         \
+         "only with this label"},                                                              \
+        {OPTION_TEXT, "older",                                                                 \
+         0,           (base) + offsetof(struct filter_options, older),                         \
+         "AGE",       "only accepted longer ago, as 90s, 2h, 3d"},                             \
+        {OPTION_TEXT, "newer",                                                                 \
+         0,           (base) + offsetof(struct filter_options, newer),                         \
+         "AGE",       "only accepted since then"},                                             \
+        {OPTION_FLAG, "held",                                                                  \
+         0,           (base) + offsetof(struct filter_options, held),                          \
+         NULL,        "only what an operator holds"},                                          \
     {                                                                                          \
         OPTION_TEXT, "prefix", 0, (base) + offsetof(struct filter_options, prefix), "TEXT",    \
             "only ids that start so"                                                           \
     }
 
+/* Does it name anything to filter by, but the producer? */
+bool filter_given(const struct filter_options *options);
+
 /* Fill the message, which borrows from the options; the caller frees filter->states, also after an error.
- * ERR_INVALID: no such state. */
+ * ERR_INVALID: no such state, no such age, no NAME=VALUE. */
 enum err filter_fill(const struct filter_options *options, PB(QueueFilter) *filter,
                      struct err_text *why) NODISCARD;
 

@@ -188,7 +188,12 @@ struct queue_row {
 /* Keep sorted by name. */
 static const struct queue_row verbs[] = {
     {"cancel", act_cancel, "end requests that are not on their way"},
+    {"edit", act_edit, "change recipients or profile"},
+    {"hold", act_hold, "let requests wait until they are released"},
     {"ls", run_ls, "list requests"},
+    {"purge", act_purge, "forget final requests before their time"},
+    {"redrive", act_redrive, "send what failed or expired again"},
+    {"release", act_release, "let held requests go on"},
     {"resolve", act_resolve, "decide what became of UNKNOWN requests"},
     {"retry", act_retry, "try requests again, or now"},
     {"show", run_show, "show one request with its history"},

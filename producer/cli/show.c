@@ -66,7 +66,8 @@ void show_request(const PB(RequestStatus) *request)
     if (request->profile[0] != '\0') {
         buf_add_format(&line, " profile %s", request->profile);
     }
-    buf_add_format(&line, " attempt %" PRIu32, request->attempt);
+    buf_add_format(&line, "%s attempt %" PRIu32, request->held ? " held" : "",
+                   request->attempt);
     add_time(&line, " accepted", request->accepted_at_ms);
     add_time(&line, " changed", request->changed_at_ms);
     add_time(&line, " next attempt", request->next_attempt_ms);
@@ -91,6 +92,9 @@ static void print_step(struct buf *line, const PB(StatusEvent) *event)
     char when[CLOCK_TEXT_BYTES];
     buf_add_format(line, "%s  %-10s attempt %" PRIu32, clock_text(event->at_ms, when),
                    pb_state_word((int)event->state), event->attempt);
+    if (event->held) {
+        buf_add_text(line, ", held");
+    }
     add_detail(line, "worker", event->worker);
     add_detail(line, "server", event->server);
     add_detail(line, "TLS", event->tls_version);

@@ -79,9 +79,9 @@ def test_cancel_of_what_waits_is_final(lab):
     story = publisher.query(["deferred"], with_history=True)[0]
     check(story.history[-1].reason.endswith(": wrong list"), f"history: {story.history[-1].reason}")
     check_equal(state_name(lab.pb, follower.of("deferred")[-1].state), "CANCELLED", "told by the topic")
-    audit = [line for line in broker.text().splitlines() if " audit " in line]
-    check_equal(sum("result=done" in line for line in audit), 4, "audit lines of what was done")
-    check_equal(sum("result=refused" in line for line in audit), 1, "audit lines of what was refused")
+    acts = [line for line in broker.text().splitlines() if " act " in line]
+    check_equal(sum("result=done" in line for line in acts), 4, "lines of what was done")
+    check_equal(sum("result=refused" in line for line in acts), 1, "lines of what was refused")
 
 
 def test_what_may_be_on_its_way_is_left_alone(lab):

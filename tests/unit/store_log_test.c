@@ -246,6 +246,34 @@ static void what_somebody_has_is_not_edited(void **state)
     assert_int_equal(fixture_run(fix, &nobody), STORE_NOT_FOUND);
 }
 
+static void what_is_forgotten_leaves_its_history(void **state)
+{
+    struct fixture *fix = *state;
+    struct store_op op = op_labelled("a", "asset=17\n");
+    assert_int_equal(fixture_run(fix, &op), STORE_DONE);
+    uint64_t pk = op.accept.row.pk;
+    struct store_op forget = {.kind = STORE_FORGET, .event = fixture_event, .event_len = 5};
+    forget.forget.pk = pk;
+    forget.forget.from = STATE_ACCEPTED;
+    assert_int_equal(fixture_run(fix, &forget), STORE_REFUSED);
+    put_move(fix, pk, STATE_ACCEPTED, STATE_CANCELLED);
+    forget.forget.from = STATE_FAILED;
+    assert_int_equal(fixture_run(fix, &forget), STORE_STALE);
+    forget.forget.from = STATE_CANCELLED;
+    assert_int_equal(fixture_run(fix, &forget), STORE_DONE);
+    assert_int_equal(fixture_run(fix, &forget), STORE_NOT_FOUND);
+    assert_int_equal(state_of(fix, "a"), STATE_NONE);
+    struct store_op history = {.kind = STORE_HISTORY,
+                               .history = {.label = "asset=17", .limit = 100}};
+    assert_int_equal(fixture_run(fix, &history), STORE_DONE);
+    assert_int_equal(history.history.count, 3);
+    assert_true(history.history.events[2].matches);
+    store_op_fini(&history);
+    struct err_text why = {0};
+    assert_int_equal(fix->engine->check(fix->store, &why), ERR_OK);
+    assert_int_equal(put_request(fix, "a"), pk + 1);
+}
+
 /* ---- kept values ---- */
 
 static void put_value(struct fixture *fix, const char *name, const char *value)
@@ -696,6 +724,7 @@ static const struct contract_row contract[] = {
     ROW(holds_are_for_what_waits),
     ROW(edits_stand_beside_the_body),
     ROW(what_somebody_has_is_not_edited),
+    ROW(what_is_forgotten_leaves_its_history),
     ROW(kept_values_come_back_by_prefix),
     ROW(logs_are_chained_by_day),
     ROW(history_goes_by_whole_days_and_leaves_its_chain),

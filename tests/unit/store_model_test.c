@@ -144,6 +144,11 @@ static void random_act(const struct known *known, struct dice *dice, struct stor
         op->hold.changed_at_ms = unique_ms;
         op->hold.reason = texts[dice_roll(dice, 4)];
         break;
+    case STORE_FORGET:
+        op->forget.pk = pk;
+        op->forget.from = from;
+        op->forget.at_ms = unique_ms;
+        break;
     case STORE_EDIT:
         op->edit.pk = pk;
         op->edit.from = from;
@@ -188,7 +193,7 @@ static void random_op(const struct known *known, struct dice *dice, struct store
         STORE_MOVE,   STORE_MOVE,   STORE_MOVE,   STORE_NOTE, STORE_GET,   STORE_DUE,
         STORE_DUE,    STORE_LANES,  STORE_LIVE,   STORE_BODY, STORE_LIST,  STORE_HISTORY,
         STORE_COUNTS, STORE_SWEEP,  STORE_HOLD,   STORE_EDIT, STORE_AUDIT, STORE_SEGMENTS,
-        STORE_KEEP,   STORE_KEPT,
+        STORE_KEEP,   STORE_FORGET, STORE_KEPT,
     };
     *op = (struct store_op){.kind = kinds[dice_roll(dice, sizeof kinds / sizeof kinds[0])]};
     if (op->kind == STORE_ACCEPT && known->pks + BATCH_MAX >= PK_MAX) {
@@ -235,6 +240,7 @@ static void random_op(const struct known *known, struct dice *dice, struct store
         break;
     case STORE_HOLD:
     case STORE_EDIT:
+    case STORE_FORGET:
     case STORE_AUDIT:
     case STORE_SEGMENTS:
     case STORE_KEEP:
@@ -364,6 +370,7 @@ static void compare_ops(const struct store_op *a, const struct store_op *b)
     case STORE_NOTE:
     case STORE_HOLD:
     case STORE_EDIT:
+    case STORE_FORGET:
     case STORE_KEEP:
     case STORE_KIND_COUNT:
         break;

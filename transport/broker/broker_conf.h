@@ -24,8 +24,8 @@ struct broker_conf {
     uint64_t reserve_bytes;
     uint64_t retention_ms;
     uint64_t evidence_ms; /* a request that is final for so long is forgotten */
-    uint32_t beat_ms;      /* between heartbeats */
-    uint32_t liveness_ms;  /* a worker that is silent for so long is lost */
+    uint32_t beat_ms;     /* between heartbeats */
+    uint32_t liveness_ms; /* a worker that is silent for so long is lost */
     uint32_t lease_ms;
     uint32_t permit_grace_ms; /* how long a lost worker may come back and report */
     struct conf_texts retry;  /* delays between attempts; the last one repeats */

@@ -302,6 +302,25 @@ static char *label_lines(const PB(NotificationRequest) *parsed)
     return text;
 }
 
+/* "name=value" each: the history tells them, so that it can be searched when the request is forgotten. */
+static char **split_labels(const PB(NotificationRequest) *parsed, size_t *count)
+{
+    char **labels = mem_zero(parsed->n_labels + 1, sizeof *labels);
+    for (size_t i = 0; i < parsed->n_labels; i++) {
+        labels[i] = mem_format("%s=%s", parsed->labels[i]->name, parsed->labels[i]->value);
+    }
+    *count = parsed->n_labels;
+    return labels;
+}
+
+static void free_labels(char **labels, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        free(labels[i]);
+    }
+    free(labels);
+}
+
 static void accept(struct broker *broker, const char *producer, struct wire_in *in,
                    int64_t now_ms)
 {
@@ -333,8 +352,14 @@ static void accept(struct broker *broker, const char *producer, struct wire_in *
     event.profile = request->lane->key.profile;
     event.state = PB_STATE(ACCEPTED);
     event.at_ms = now_ms;
+    event.subject = parsed->message->subject;
+    event.content_sha256 = (ProtobufCBinaryData){.data = op->store.accept.digest,
+                                                 .len = sizeof op->store.accept.digest};
+    char **labels = split_labels(parsed, &event.n_labels);
+    event.labels = labels;
     ledger_op_event(op, &event.base,
                     wire_topic(event.producer, state_name(STATE_ACCEPTED), request->id, topic));
+    free_labels(labels, event.n_labels);
     ledger_add(broker->ledger, op);
 }
 

@@ -214,6 +214,7 @@ struct page {
     char *profile;
     char *producer;
     char *id_prefix;
+    char *label;
 };
 
 static void send_page(const struct page *page, const struct store_op *op)
@@ -253,6 +254,7 @@ static void page_came(void *arg, struct ledger_op *op)
     free(page->profile);
     free(page->producer);
     free(page->id_prefix);
+    free(page->label);
     free(page);
 }
 
@@ -273,6 +275,10 @@ static void list(struct broker *broker, struct bus *bus, const struct wire_in *i
         page->profile = text_or_null(wish->filter->profile);
         page->producer = text_or_null(wish->filter->producer);
         page->id_prefix = text_or_null(wish->filter->id_prefix);
+        page->label = text_or_null(wish->filter->label);
+        op->store.list.since_ms = wish->filter->since_ms;
+        op->store.list.before_ms = wish->filter->before_ms;
+        op->store.list.held_only = wish->filter->held;
         for (size_t i = 0; i < wish->filter->n_states; i++) {
             op->store.list.states |= 1u << wish->filter->states[i];
         }
@@ -280,6 +286,7 @@ static void list(struct broker *broker, struct bus *bus, const struct wire_in *i
     op->store.list.profile = page->profile;
     op->store.list.producer = page->producer;
     op->store.list.id_prefix = page->id_prefix;
+    op->store.list.label = page->label;
     op->store.list.after = wish->after;
     op->store.list.limit = wish->limit == 0         ? LIST_DEFAULT
                            : wish->limit > LIST_MAX ? LIST_MAX

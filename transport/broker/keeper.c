@@ -236,11 +236,9 @@ const struct access_entry *keeper_admit(struct broker *broker, enum access_door 
 
 /* What an operator needs for a verb; what does not stand here needs ACT. */
 static const unsigned verb_rights[WIRE_VERB_COUNT] = {
-    [WIRE_QUERY] = ACCESS_READ,
-    [WIRE_QUEUE_LS] = ACCESS_READ,
-    [WIRE_QUEUE_SHOW] = ACCESS_READ,
-    [WIRE_STATS] = ACCESS_READ,
-    [WIRE_PROFILES] = ACCESS_READ,
+    [WIRE_QUERY] = ACCESS_READ, [WIRE_QUEUE_LS] = ACCESS_READ, [WIRE_QUEUE_SHOW] = ACCESS_READ,
+    [WIRE_STATS] = ACCESS_READ, [WIRE_PROFILES] = ACCESS_READ, [WIRE_TOP] = ACCESS_READ,
+    [WIRE_DAYS] = ACCESS_READ,  [WIRE_EVIDENCE] = ACCESS_READ, [WIRE_REPLAY] = ACCESS_READ,
 };
 
 bool keeper_has_right(const struct access_entry *who, enum access_right right)

@@ -129,7 +129,12 @@ static enum err send_job(struct broker *broker, struct request *request, struct 
     job.possible_duplicate = duplicate;
     job.look_only = request->look_only;
     job.earlier_lease = request->earlier_lease;
+    job.edit = request->edit_len > 0 ? PB_UNPACK(request_edit, request->edit_len, request->edit)
+                                     : NULL;
     enum err err = bus_send(broker->work, &worker->peer, WIRE_JOB, &job.base, request->body);
+    if (job.edit != NULL) {
+        trackpro__notify__v1__request_edit__free_unpacked(job.edit, NULL);
+    }
     free(job.recipients);
     return err;
 }

@@ -14,6 +14,8 @@
  * again only when it is resolved so. */
 #include "operate.h"
 
+#include "amend.h"
+#include "audit.h"
 #include "broker.h"
 #include "gate.h"
 #include "log.h"
@@ -36,9 +38,10 @@ struct operation_row {
     unsigned named;   /* of them: only when an id or a filter names them */
     enum state to;    /* STATE_NONE: what the outcomes come to */
     recipient_fn *recipient;
+    amend_fn *amend; /* an act that is no move; then `to` and `recipient` mean nothing */
 };
 
-enum { OPERATIONS = PB_OPERATION(RESOLVE_RESEND) + 1 };
+enum { OPERATIONS = PB_OPERATION(PURGE) + 1 };
 
 static recipient_fn cancel_recipient;
 static recipient_fn retry_recipient;
@@ -48,14 +51,28 @@ static recipient_fn resend_recipient;
 static const struct operation_row operations[OPERATIONS] = {
     [PB_OPERATION(CANCEL)] = {"cancel", "cancelled",
                               IN(ACCEPTED) | IN(DEFERRED) | IN(UNKNOWN) | IN(LEASED),
-                              IN(UNKNOWN), STATE_CANCELLED, cancel_recipient},
+                              IN(UNKNOWN), STATE_CANCELLED, cancel_recipient, NULL},
     [PB_OPERATION(RETRY)] = {"retry", "retried",
                              IN(DEFERRED) | IN(FAILED) | IN(EXPIRED) | IN(CANCELLED),
-                             IN(CANCELLED), STATE_ACCEPTED, retry_recipient},
+                             IN(CANCELLED), STATE_ACCEPTED, retry_recipient, NULL},
     [PB_OPERATION(RESOLVE_SENT)] = {"resolve-sent", "resolved as sent", IN(UNKNOWN), 0,
-                                    STATE_NONE, sent_recipient},
+                                    STATE_NONE, sent_recipient, NULL},
     [PB_OPERATION(RESOLVE_RESEND)] = {"resolve-resend", "resolved to be sent again",
-                                      IN(UNKNOWN), 0, STATE_ACCEPTED, resend_recipient},
+                                      IN(UNKNOWN), 0, STATE_ACCEPTED, resend_recipient, NULL},
+    [PB_OPERATION(HOLD)] = {"hold", "held", IN(ACCEPTED) | IN(DEFERRED), 0, STATE_NONE, NULL,
+                            amend_hold},
+    [PB_OPERATION(RELEASE)] = {"release", "released", IN(ACCEPTED) | IN(DEFERRED), 0,
+                               STATE_NONE, NULL, amend_release},
+    [PB_OPERATION(REDRIVE)] = {"redrive", "redriven", IN(FAILED) | IN(EXPIRED) | IN(CANCELLED),
+                               IN(CANCELLED), STATE_ACCEPTED, retry_recipient, NULL},
+    [PB_OPERATION(EDIT)] = {"edit", "edited",
+                            IN(ACCEPTED) | IN(DEFERRED) | IN(FAILED) | IN(EXPIRED) |
+                                IN(CANCELLED) | IN(UNKNOWN),
+                            0, STATE_NONE, NULL, amend_edit},
+    [PB_OPERATION(PURGE)] = {"purge", "purged",
+                             IN(SENT) | IN(HANDED_OFF) | IN(FAILED) | IN(EXPIRED) |
+                                 IN(CANCELLED),
+                             0, STATE_NONE, NULL, amend_purge},
 };
 
 /* Why nothing is done to a request in that state, when the operation is not for it. */
@@ -71,37 +88,6 @@ static const char *const refusals[STATE_COUNT] = {
     [STATE_EXPIRED] = "it has expired",
     [STATE_CANCELLED] = "it is cancelled",
     [STATE_UNKNOWN] = "it may have been sent: resolve it",
-};
-
-struct operation;
-
-/* One request of an operation. */
-struct act {
-    struct operation *operation;
-    char id[STORE_ID_BYTES];
-    char producer[STORE_PRODUCER_BYTES]; /* "" = any */
-    enum state before;
-    enum state after;
-    bool done;
-    const char *reason;      /* borrowed from the operation or for ever */
-    struct request *request; /* ours until the commit; null when it stays where it is */
-};
-
-/* One QUEUE_ACT on its way: its answer is complete when nothing is pending. */
-struct operation {
-    struct broker *broker;
-    struct bus *bus;
-    struct wire_peer peer;
-    int kind;
-    char *reason;   /* "cancelled by ann: wrong address" */
-    char *operator; /* for the log */
-    char *profile;  /* these three: of the filter, null = any */
-    char *producer;
-    char *id_prefix;
-    size_t pending;
-    struct act *acts;
-    size_t count;
-    uint64_t next;
 };
 
 /* ---- recipients ---- */
@@ -197,6 +183,11 @@ static void operation_free(struct operation *operation)
     free(operation->profile);
     free(operation->producer);
     free(operation->id_prefix);
+    free(operation->label);
+    free(operation->target);
+    if (operation->edit != NULL) {
+        trackpro__notify__v1__request_edit__free_unpacked(operation->edit, NULL);
+    }
     free(operation->acts);
     free(operation);
 }
@@ -237,36 +228,46 @@ static void send_fault(struct bus *bus, const struct wire_peer *peer, const char
     gate_send_error(bus, &in);
 }
 
+/* One record for the whole act; the history of each request has the same words. */
+static void record(const struct operation *operation)
+{
+    char *why = operation->count == 1
+                    ? mem_text(operation->acts[0].reason)
+                    : mem_format("%zu done, %zu refused; %s", operation->done,
+                                 operation->count - operation->done, operation->reason);
+    const char *target = operation->count == 1 ? operation->acts[0].id : operation->target;
+    audit_record(
+        operation->broker, operation->operator, operations[operation->kind].name, target,
+        operation->done > 0 || operation->count == 0 ? AUDIT_DONE : AUDIT_REFUSED, why);
+    free(why);
+}
+
 static void one_less(struct operation *operation)
 {
     if (--operation->pending == 0) {
+        record(operation);
         send_acted(operation);
         operation_free(operation);
     }
 }
 
-static void finish(struct act *act)
+void act_finish(struct act *act)
 {
     struct operation *operation = act->operation;
-    char who[LOG_QUOTE_BYTES];
-    char why[LOG_QUOTE_BYTES];
-    log_info("audit",
-             "operation=%s request=%s producer=%s operator=%s from=%s to=%s result=%s "
-             "reason=%s",
-             operations[operation->kind].name, act->id, act->producer,
-             log_quote(operation->operator, who), state_name(act->before),
-             state_name(act->after), act->done ? "done" : "refused",
-             log_quote(act->reason, why));
+    operation->done += act->done ? 1 : 0;
+    log_info("act", "operation=%s request=%s producer=%s from=%s to=%s result=%s",
+             operations[operation->kind].name, act->id, act->producer, state_name(act->before),
+             state_name(act->after), act->done ? "done" : "refused");
     one_less(operation);
 }
 
-static void refuse(struct act *act, enum state state, const char *reason)
+void act_refuse(struct act *act, enum state state, const char *reason)
 {
     act->done = false;
     act->before = state;
     act->after = state;
     act->reason = reason;
-    finish(act);
+    act_finish(act);
 }
 
 /* ---- the act ---- */
@@ -283,9 +284,9 @@ static void acted(void *arg, struct ledger_op *op)
             bug("request %s: the store refused an act: %s", act->id, op->store.why.text);
         }
         request_free(&request);
-        refuse(act, act->before,
-               op->store.result == STORE_NOT_FOUND ? "it was forgotten meanwhile"
-                                                   : "its content is gone");
+        act_refuse(act, act->before,
+                   op->store.result == STORE_NOT_FOUND ? "it was forgotten meanwhile"
+                                                       : "its content is gone");
         return;
     }
     if (request != NULL && request->state == STATE_ACCEPTED) {
@@ -294,7 +295,7 @@ static void acted(void *arg, struct ledger_op *op)
         request_free(&request);
     }
     act->done = true;
-    finish(act);
+    act_finish(act);
 }
 
 /* The recipients as the operation leaves them. */
@@ -349,7 +350,7 @@ static void move(struct act *act, struct request *request)
     rework_init(&rework, act, request);
     if (row->to == STATE_ACCEPTED && !rework.open) {
         request_free(&request);
-        refuse(act, act->before, "nobody is left to send it to");
+        act_refuse(act, act->before, "nobody is left to send it to");
         goto out;
     }
     enum state folded = request_fold(rework.all, request->recipients, false, &request->partial);
@@ -410,14 +411,19 @@ static void decide(struct act *act, struct store_row *row)
     enum state state = request != NULL ? request->state : row->state;
     act->before = state;
     if (!operate_allowed(act->operation->kind, state)) {
-        refuse(act, state, refusals[state]);
+        act_refuse(act, state, refusals[state]);
         return;
     }
     if (request == NULL && state == STATE_LEASED) {
-        refuse(act, state, "the broker has just started: try again");
+        act_refuse(act, state, "the broker has just started: try again");
         return;
     }
-    if (request != NULL && operations[act->operation->kind].to == STATE_ACCEPTED) {
+    const struct operation_row *operation = &operations[act->operation->kind];
+    if (row->held && operation->amend == NULL && operation->to == STATE_ACCEPTED) {
+        act_refuse(act, state, "it is held: release it");
+        return;
+    }
+    if (request != NULL && operation->amend == NULL && operation->to == STATE_ACCEPTED) {
         hurry(act, request);
         return;
     }
@@ -429,7 +435,13 @@ static void decide(struct act *act, struct store_row *row)
         schedule_take(&broker->schedule, request);
     }
     request->settling = true;
-    move(act, request);
+    if (operation->amend != NULL) {
+        act->held = row->held;
+        act->request = request;
+        operation->amend(act);
+    } else {
+        move(act, request);
+    }
 }
 
 static void row_came(void *arg, struct ledger_op *op)
@@ -438,9 +450,10 @@ static void row_came(void *arg, struct ledger_op *op)
     if (op->store.result == STORE_DONE) {
         decide(act, &op->store.get.row);
     } else {
-        refuse(act, STATE_NONE,
-               op->store.result == STORE_NOT_FOUND ? refusals[STATE_NONE]
-                                                   : "the store cannot be read now; try again");
+        act_refuse(act, STATE_NONE,
+                   op->store.result == STORE_NOT_FOUND
+                       ? refusals[STATE_NONE]
+                       : "the store cannot be read now; try again");
     }
 }
 
@@ -487,22 +500,52 @@ static char *text_or_null(const char *text)
     return text[0] != '\0' ? mem_text(text) : NULL;
 }
 
+/* The filter in words, for the audit log. */
+static char *describe(const PB(QueueFilter) *filter)
+{
+    struct buf text;
+    buf_init(&text, 4096);
+    for (size_t i = 0; i < filter->n_states; i++) {
+        buf_add_format(&text, "%s%s", i == 0 ? "state " : ",",
+                       state_name((enum state)filter->states[i]));
+    }
+    const char *const parts[][2] = {{"profile", filter->profile},
+                                    {"producer", filter->producer},
+                                    {"prefix", filter->id_prefix},
+                                    {"label", filter->label}};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        if (parts[i][1][0] != '\0') {
+            buf_add_format(&text, "%s%s %s", text.len > 0 ? " " : "", parts[i][0], parts[i][1]);
+        }
+    }
+    char *out = mem_text(text.len > 0 ? buf_text(&text) : "all");
+    buf_fini(&text);
+    return out;
+}
+
 static void ask_rows(struct operation *operation, const PB(QueueAct) *wish)
 {
+    const PB(QueueFilter) *filter = wish->filter;
     struct ledger_op *op = ledger_op_new(STORE_LIST, rows_came, operation);
-    operation->profile = text_or_null(wish->filter->profile);
-    operation->producer = text_or_null(wish->filter->producer);
-    operation->id_prefix = text_or_null(wish->filter->id_prefix);
-    for (size_t i = 0; i < wish->filter->n_states; i++) {
-        op->store.list.states |= 1u << wish->filter->states[i];
+    operation->profile = text_or_null(filter->profile);
+    operation->producer = text_or_null(filter->producer);
+    operation->id_prefix = text_or_null(filter->id_prefix);
+    operation->label = text_or_null(filter->label);
+    operation->target = describe(filter);
+    for (size_t i = 0; i < filter->n_states; i++) {
+        op->store.list.states |= 1u << filter->states[i];
     }
-    if (wish->filter->n_states == 0) {
+    if (filter->n_states == 0) {
         const struct operation_row *row = &operations[operation->kind];
         op->store.list.states = row->states & ~row->named;
     }
     op->store.list.profile = operation->profile;
     op->store.list.producer = operation->producer;
     op->store.list.id_prefix = operation->id_prefix;
+    op->store.list.label = operation->label;
+    op->store.list.since_ms = filter->since_ms;
+    op->store.list.before_ms = filter->before_ms;
+    op->store.list.held_only = filter->held || operation->kind == (int)PB_OPERATION(RELEASE);
     op->store.list.after = wish->after;
     op->store.list.limit = wish->limit != 0 ? wish->limit : LIMIT_DEFAULT;
     ledger_add(operation->broker->ledger, op);
@@ -511,6 +554,7 @@ static void ask_rows(struct operation *operation, const PB(QueueAct) *wish)
 static void ask_ids(struct operation *operation, const PB(QueueAct) *wish)
 {
     add_acts(operation, wish->n_ids);
+    operation->target = mem_format("%zu requests", wish->n_ids);
     for (size_t i = 0; i < wish->n_ids; i++) {
         struct act *act = &operation->acts[i];
         (void)snprintf(act->id, sizeof act->id, "%s", wish->ids[i]);
@@ -520,11 +564,29 @@ static void ask_ids(struct operation *operation, const PB(QueueAct) *wish)
     one_less(operation);
 }
 
+/* An edit names requests: one change is not right for whatever a filter finds. */
+static const char *find_fault(const PB(QueueAct) *wish, const char **field)
+{
+    bool edit = wish->operation == PB_OPERATION(EDIT);
+    *field = "ids";
+    if ((wish->n_ids > 0) == (wish->filter != NULL)) {
+        return "either ids or a filter";
+    }
+    *field = "edit";
+    if (edit != (wish->edit != NULL)) {
+        return edit ? "required" : "only with EDIT";
+    }
+    *field = "filter";
+    return edit && wish->filter != NULL ? "an edit needs ids" : NULL;
+}
+
 void operate_act(struct broker *broker, struct bus *bus, const struct wire_in *in)
 {
-    const PB(QueueAct) *wish = (const PB(QueueAct) *)in->body;
-    if ((wish->n_ids > 0) == (wish->filter != NULL)) {
-        send_fault(bus, &in->peer, "ids", "either ids or a filter");
+    PB(QueueAct) *wish = (PB(QueueAct) *)in->body;
+    const char *field = NULL;
+    const char *fault = find_fault(wish, &field);
+    if (fault != NULL) {
+        send_fault(bus, &in->peer, field, fault);
         return;
     }
     struct operation *operation = mem_zero(1, sizeof *operation);
@@ -536,6 +598,8 @@ void operate_act(struct broker *broker, struct bus *bus, const struct wire_in *i
     operation->reason =
         mem_format("%s by %s%s%s", operations[operation->kind].past, wish->operator_,
                    wish->reason[0] != '\0' ? ": " : "", wish->reason);
+    operation->edit = wish->edit;
+    wish->edit = NULL; /* moved */
     if (wish->filter != NULL) {
         ask_rows(operation, wish);
     } else {

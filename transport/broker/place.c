@@ -76,6 +76,7 @@ struct place place_find(struct broker *broker, struct request *request)
 {
     struct place place = {.way = PLACE_WAIT};
     struct roster_wish wish = {.route = SETTINGS_ROUTE_COUNT,
+                               .edited = request->edit_len > 0,
                                .folder = "",
                                .fits = poison_suspect(request) ? has_no_suspects : NULL};
     int64_t now_ms = broker_now_ms(broker);

@@ -48,6 +48,7 @@ void request_free(struct request **request_p)
         }
         wire_blob_free(&request->body);
         free(request->results);
+        free(request->edit);
         free(request->folder);
         free(request->lost_instance);
         free(request->id);
@@ -261,6 +262,12 @@ void request_status_of_row(const struct store_row *row, PB(RequestStatus) *out,
     out->accepted_at_ms = row->accepted_at_ms;
     out->changed_at_ms = row->changed_at_ms;
     out->next_attempt_ms = row->state == STATE_DEFERRED ? row->visible_at_ms : 0;
+    out->held = row->held;
+    out->supersede_key = lent(row->supersede_key);
+    out->expire_at_ms = row->expire_at_ms;
+    if (row->state == STATE_ACCEPTED || row->state == STATE_DEFERRED) {
+        out->due_ms = row->visible_at_ms;
+    }
     out->worker = lent(row->worker);
     out->lease = row->lease;
     *unpacked =

@@ -62,6 +62,8 @@ struct request {
     uint8_t *
         results; /* owned: packed PB(RequestStatus), field recipients: every recipient in order */
     size_t results_len;
+    uint8_t *edit; /* owned: packed PB(RequestEdit) that came with the body; null = none */
+    size_t edit_len;
     struct wire_blob *body;    /* null when it has to be read from the store */
     TAILQ_ENTRY(request) link; /* in its lane, or among the leased */
 };

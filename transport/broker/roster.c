@@ -145,7 +145,7 @@ struct worker *roster_pick(const struct roster *roster, const struct roster_wish
     {
         bool serves = roster_can(worker, wish->route, wish->folder);
         capable = capable || serves;
-        if (worker->credit == 0 || worker->leaving ||
+        if (worker->credit == 0 || worker->leaving || (wish->edited && !has(worker, "edit")) ||
             (wish->fits != NULL && !wish->fits(wish->arg, worker))) {
             continue;
         }

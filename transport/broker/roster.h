@@ -74,6 +74,8 @@ void roster_remove(struct roster *roster, struct worker **worker);
 struct roster_wish {
     enum settings_route route;
     const char *folder; /* for pickup, "" for others */
+    bool
+        edited; /* only a worker that knows of edits (capability edit): an older one would send it as it was */
     /* May this worker have it, as far as others than the roster know? Null = any. */
     bool (*fits)(void *arg, const struct worker *worker);
     void *arg;

@@ -211,6 +211,10 @@ static void body_came(void *arg, struct ledger_op *op)
     }
     if (op->store.result == STORE_DONE) {
         request->body = wire_blob_copy(op->store.body.data, op->store.body.len);
+        free(request->edit);
+        request->edit = op->store.body.edit;
+        request->edit_len = op->store.body.edit_len;
+        op->store.body.edit = NULL; /* moved */
         schedule->window_bytes += op->store.body.len;
         TAILQ_INSERT_TAIL(&lane->ready, request, link);
         list_lane(schedule, lane);

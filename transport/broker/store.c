@@ -91,6 +91,7 @@ void store_op_fini(struct store_op *op)
     case STORE_NOTE:
     case STORE_HOLD:
     case STORE_EDIT:
+    case STORE_FORGET:
     case STORE_AUDIT:
     case STORE_KEEP:
     case STORE_COUNTS:

@@ -121,6 +121,7 @@ enum store_kind {
     STORE_NOTE,     /* an event without a change of state */
     STORE_HOLD,     /* take a waiting row out of its lane, or let it back */
     STORE_EDIT,     /* another profile or other recipients for a row that nobody has */
+    STORE_FORGET,   /* drop a final row before its time; its history stays */
     STORE_AUDIT,    /* append to the audit log */
     STORE_GET,      /* one row by producer and id */
     STORE_DUE,      /* rows of a lane that are ready to be leased */
@@ -143,7 +144,7 @@ enum store_result {
     STORE_DONE,
     STORE_DUPLICATE, /* ACCEPT: same producer, id and digest; row tells how it stands */
     STORE_CONFLICT,  /* ACCEPT: same producer and id, other digest */
-    STORE_STALE, /* MOVE, HOLD, EDIT: the row's lease or state is not what the op expects: nothing was changed */
+    STORE_STALE, /* MOVE, HOLD, EDIT, FORGET: the row's lease or state is not what the op expects: nothing was changed */
     STORE_NOT_FOUND,
     STORE_REFUSED /* the op itself is wrong; why says how */
 };
@@ -178,7 +179,7 @@ struct store_op {
             uint8_t digest[STORE_DIGEST_BYTES];
             const uint8_t *body; /* borrowed */
             size_t body_len;
-            bool known_only; /* only tell whether it is known: a new one is NOT_FOUND */
+            bool known_only;    /* only tell whether it is known: a new one is NOT_FOUND */
             const char *labels; /* as row.labels, borrowed; may be null */
         } accept;
         struct {
@@ -222,6 +223,11 @@ struct store_op {
             size_t results_len;
             int64_t changed_at_ms;
         } edit; /* REFUSED "the body is gone" when it is not there */
+        struct {
+            uint64_t pk;
+            enum state from; /* final; the row must be in it */
+            int64_t at_ms;
+        } forget; /* row, key, body and edit; the event is the last of its history */
         struct {
             int64_t at_ms;
             const uint8_t *data; /* borrowed: packed PB(AuditRecord) */
@@ -325,7 +331,7 @@ struct store_op {
         } kept;
     };
 
-    /* ACCEPT, MOVE, NOTE, HOLD, EDIT: the event that is written with the change. */
+    /* ACCEPT, MOVE, NOTE, HOLD, EDIT, FORGET: the event that is written with the change. */
     const uint8_t
         *event; /* packed PB(StatusEvent) without epoch and sequence, borrowed; null = none */
     size_t event_len;

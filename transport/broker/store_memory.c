@@ -525,6 +525,29 @@ static size_t find_oldest(const struct memory_store *store, int64_t before_ms)
     return best;
 }
 
+static void drop_item(struct memory_store *store, size_t at)
+{
+    end_labels(store, &store->items[at].row);
+    free_item(&store->items[at]);
+    store->count--;
+    memmove(&store->items[at], &store->items[at + 1],
+            (store->count - at) * sizeof *store->items);
+}
+
+static void op_forget(struct memory_store *store, struct store_op *op)
+{
+    struct item *item = find(store, op->forget.pk);
+    if (item == NULL) {
+        op->result = STORE_NOT_FOUND;
+    } else if (item->row.state != op->forget.from) {
+        op->result = STORE_STALE;
+    } else {
+        add_event(store, op, &item->row, op->forget.at_ms);
+        drop_item(store, (size_t)(item - store->items));
+        op->result = STORE_DONE;
+    }
+}
+
 static void sweep_rows(struct memory_store *store, struct store_op *op)
 {
     while (op->sweep.swept < op->sweep.limit) {
@@ -532,11 +555,7 @@ static void sweep_rows(struct memory_store *store, struct store_op *op)
         if (at == store->count) {
             return;
         }
-        end_labels(store, &store->items[at].row);
-        free_item(&store->items[at]);
-        store->count--;
-        memmove(&store->items[at], &store->items[at + 1],
-                (store->count - at) * sizeof *store->items);
+        drop_item(store, at);
         op->sweep.swept++;
     }
 }
@@ -558,12 +577,13 @@ static void op_sweep(struct memory_store *store, struct store_op *op)
 typedef void op_fn(struct memory_store *store, struct store_op *op);
 
 static op_fn *const op_fns[STORE_KIND_COUNT] = {
-    [STORE_ACCEPT] = op_accept,     [STORE_MOVE] = op_move,     [STORE_NOTE] = op_note,
-    [STORE_GET] = op_get,           [STORE_DUE] = op_due,       [STORE_LANES] = op_lanes,
-    [STORE_LIVE] = op_live,         [STORE_BODY] = op_body,     [STORE_LIST] = op_list,
-    [STORE_HISTORY] = op_history,   [STORE_COUNTS] = op_counts, [STORE_SWEEP] = op_sweep,
-    [STORE_HOLD] = op_hold,         [STORE_EDIT] = op_edit,     [STORE_AUDIT] = op_audit,
-    [STORE_SEGMENTS] = op_segments, [STORE_KEEP] = op_keep,     [STORE_KEPT] = op_kept,
+    [STORE_ACCEPT] = op_accept,   [STORE_MOVE] = op_move,         [STORE_NOTE] = op_note,
+    [STORE_GET] = op_get,         [STORE_DUE] = op_due,           [STORE_LANES] = op_lanes,
+    [STORE_LIVE] = op_live,       [STORE_BODY] = op_body,         [STORE_LIST] = op_list,
+    [STORE_HISTORY] = op_history, [STORE_COUNTS] = op_counts,     [STORE_SWEEP] = op_sweep,
+    [STORE_HOLD] = op_hold,       [STORE_FORGET] = op_forget,     [STORE_EDIT] = op_edit,
+    [STORE_AUDIT] = op_audit,     [STORE_SEGMENTS] = op_segments, [STORE_KEEP] = op_keep,
+    [STORE_KEPT] = op_kept,
 };
 
 static enum store_call engine_exec(struct store *base, struct store_op *const ops[],

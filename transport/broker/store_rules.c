@@ -248,6 +248,12 @@ bool store_op_check(struct store_op *op)
         return check_hold(op);
     case STORE_EDIT:
         return check_edit(op);
+    case STORE_FORGET:
+        if (!is_state(op->forget.from) || !state_is_final(op->forget.from)) {
+            store_op_refuse(op, "state: %s is not final", state_name(op->forget.from));
+            return false;
+        }
+        return true;
     case STORE_AUDIT:
         return check_audit(op);
     case STORE_SEGMENTS:

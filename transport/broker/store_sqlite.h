@@ -222,6 +222,7 @@ int sqlite_write_move(struct sqlite_store *store, struct store_op *op) NODISCARD
 int sqlite_write_note(struct sqlite_store *store, struct store_op *op) NODISCARD;
 int sqlite_write_hold(struct sqlite_store *store, struct store_op *op) NODISCARD;
 int sqlite_write_edit(struct sqlite_store *store, struct store_op *op) NODISCARD;
+int sqlite_write_forget(struct sqlite_store *store, struct store_op *op) NODISCARD;
 int sqlite_write_keep(struct sqlite_store *store, struct store_op *op) NODISCARD;
 int sqlite_write_sweep(struct sqlite_store *store, struct store_op *op) NODISCARD;
 int sqlite_read_get(struct sqlite_store *store, struct store_op *op) NODISCARD;

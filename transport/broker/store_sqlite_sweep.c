@@ -153,3 +153,41 @@ int sqlite_write_sweep(struct sqlite_store *store, struct store_op *op)
     op->result = STORE_DONE;
     return rc;
 }
+
+/* The row as the sweep would have read it. */
+static struct old_row old_of(struct store_row *row)
+{
+    struct old_row old = {.pk = row->pk, .last_event = row->last_event, .state = row->state};
+    memcpy(old.id, row->id, sizeof old.id);
+    memcpy(old.producer, row->producer, sizeof old.producer);
+    old.labels = row->labels;
+    row->labels = NULL; /* moved */
+    return old;
+}
+
+int sqlite_write_forget(struct sqlite_store *store, struct store_op *op)
+{
+    struct store_row row = {0};
+    struct old_row old = {0};
+    bool found = false;
+    int rc = sqlite_read_row(store, op->forget.pk, &row, &found);
+    if (rc != SQLITE_OK || !found || row.state != op->forget.from) {
+        op->result = found ? STORE_STALE : STORE_NOT_FOUND;
+        goto out;
+    }
+    store->wrote = true;
+    uint64_t number = sqlite_event_number(store, op);
+    if (number != 0) {
+        const int64_t values[4] = {(int64_t)number, (int64_t)row.pk, (int64_t)row.last_event,
+                                   op->forget.at_ms};
+        rc = sqlite_event_add(store, op, values);
+        row.last_event = number;
+    }
+    old = old_of(&row);
+    rc = rc == SQLITE_OK ? drop_old(store, &old) : rc;
+    op->result = STORE_DONE;
+out:
+    free(old.labels);
+    store_row_fini(&row);
+    return rc;
+}

@@ -1,0 +1,156 @@
+"""Operations on the queue that are no move: hold and release, edit, redrive, purge; filters by label and age; the audit log."""
+import json
+import sqlite3
+import subprocess
+import time
+
+from tpn_harness import check, check_equal, find_program, parse_mail, run, smtp_profile, wait_until
+
+LATE = {"retry": {"delays": ["1h"]}}
+
+
+def audit_of(broker):
+    """(number, packed record) of every audit record; the broker must be down."""
+    with sqlite3.connect(broker.data / "store.db") as db:
+        return db.execute("select number, record from audit order by number").fetchall()
+
+
+def test_held_waits_until_released(lab):
+    """What is held is not sent, not even after a restart; what is released goes at once."""
+    sink = lab.sink()
+    broker = lab.broker({"lab": smtp_profile(sink.port)})
+    publisher = lab.publisher(broker)
+    later = int(time.time() * 1000) + 3600000
+    for name in ("one", "two", "three"):
+        publisher.submit(lab.request(name, not_before_ms=later if name == "three" else 0))
+    result = lab.tpn(broker, "queue", "hold", "one", "three", "--reason", "wrong list?")
+    check_equal(result.returncode, 0, f"hold: {result.stdout} {result.stderr}")
+    check(result.stdout.startswith("one ACCEPTED, held by ") and result.stdout.endswith("2 done, 0 refused\n"), result.stdout)
+    check_equal(lab.tpn(broker, "queue", "hold", "one").returncode, 1, "once more")
+    lab.worker(broker)
+    wait_until(lambda: publisher.state("two") == "SENT", "the one that is not held")
+    check_equal(publisher.state("one"), "ACCEPTED", "held")
+    broker.kill()
+    broker.start()
+    publisher = lab.publisher(broker)
+    wait_until(lambda: "three" in lab.tpn(broker, "queue", "ls", "--held").stdout, "the holds after a restart")
+    publisher.submit(lab.request("four"))
+    wait_until(lambda: publisher.state("four") == "SENT", "the worker to be back")
+    check_equal(publisher.state("one"), "ACCEPTED", "held after the restart")
+    line = json.loads(lab.tpn(broker, "queue", "ls", "--held", "--prefix", "one", "--json").stdout)
+    check_equal((line["held"], line["state"]), (True, "ACCEPTED"), "--json")
+    check_equal(lab.tpn(broker, "queue", "release", "two").returncode, 1, "what is not held")
+    check_equal(lab.tpn(broker, "queue", "release", "one", "three").returncode, 0, "release")
+    wait_until(lambda: publisher.state("one") == "SENT", "what was released")
+    check_equal(publisher.state("three"), "ACCEPTED", "it waits for its time")
+    check_equal(lab.tpn(broker, "queue", "hold", "--all").stdout.split()[:2], ["three", "ACCEPTED,"], "all that waits")
+    check_equal(lab.tpn(broker, "queue", "cancel", "three").returncode, 0, "cancel of what is held")
+    check_equal(sink.count(), 3, "mails")
+    broker.stop()
+    acts = [record for _, record in audit_of(broker)]
+    for act in (b"hold", b"release", b"cancel"):
+        check(any(act in record for record in acts), f"no audit record of {act.decode()}")
+    check(any(b"wrong list?" in record for record in acts), "the reason stands in the audit log")
+
+
+def test_edit_then_retry(lab):
+    """A wrong address is mended and the mail goes to the new one; the stored bytes stay as the producer sent them."""
+    server = lab.faultd()
+    broker = lab.broker({"lab": smtp_profile(server.port), "other": smtp_profile(server.port)}, LATE)
+    publisher = lab.publisher(broker)
+    lab.worker(broker)
+    request = lab.request("typo", to=["ann@e.test", "no1@e.test"])
+    request.message.to[1].name = "Bob Wrong"
+    publisher.submit(request)
+    wait_until(lambda: publisher.state("typo") == "FAILED", "the refusal")
+    rows = ((2, ["typo", "--recipient", "nobody@e.test=x@e.test"], "it has no such recipient"),
+            (2, ["typo", "--recipient", "no1@e.test"], "write OLD=NEW"),
+            (1, ["typo", "--recipient", "no1@e.test=not an address"], "cannot be one"),
+            (1, ["typo", "--to-profile", "nope"], "no such profile"),
+            (2, ["typo"], "--recipient or --to-profile"), (3, ["unheard", "--to-profile", "lab"], ""))
+    for code, argv, said in rows:
+        result = lab.tpn(broker, "queue", "edit", *argv)
+        check_equal(result.returncode, code, f"edit {argv}: {result.stdout} {result.stderr}")
+        check(said in result.stdout + result.stderr, f"edit {argv}: {result.stdout} {result.stderr}")
+    result = lab.tpn(broker, "queue", "edit", "typo", "--recipient", "no1@e.test=bob@e.test", "--to-profile", "other",
+                     "--reason", "left the company", "--retry")
+    check_equal(result.returncode, 0, f"edit: {result.stdout} {result.stderr}")
+    wait_until(lambda: publisher.state("typo") == "SENT", "the mended request")
+    content, recipients = server.contents[-1]
+    check_equal(recipients, ["bob@e.test"], "the envelope of the second attempt")
+    mail = parse_mail(content)
+    check("bob@e.test" in mail["To"] and "Bob Wrong" not in mail["To"] and "no1@" not in mail["To"], f"To: {mail['To']}")
+    story = publisher.query(["typo"], with_history=True)[0]
+    check_equal(story.profile, "other", "profile")
+    check_equal([r.address for r in story.recipients], ["ann@e.test", "bob@e.test"], "recipients")
+    edits = [e for e in story.history if e.operator]
+    check(len(edits) == 1 and "left the company" in edits[0].reason, f"history: {edits}")
+    check_equal([r.address for r in edits[0].recipients], ["bob@e.test"], "what the event tells")
+    check_equal(lab.tpn(broker, "queue", "edit", "typo", "--to-profile", "lab").returncode, 1, "edit of what was sent")
+
+
+def test_edit_of_what_waits_reaches_the_worker_after_a_restart(lab):
+    sink = lab.sink()
+    broker = lab.broker({"lab": smtp_profile(sink.port)})
+    publisher = lab.publisher(broker)
+    publisher.submit(lab.request("waits", to=["ann@e.test", "bob@e.test"]))
+    for change in ("ann@e.test=eve@e.test", "bob@e.test=joe@e.test", "eve@e.test=amy@e.test"):
+        check_equal(lab.tpn(broker, "queue", "edit", "waits", "--recipient", change).returncode, 0, change)
+    broker.stop()
+    broker.start()
+    lab.worker(broker)
+    publisher = lab.publisher(broker)
+    wait_until(lambda: publisher.state("waits") == "SENT", "the edited request")
+    check_equal(sink.mails()[0]["rcpt"], ["amy@e.test", "joe@e.test"], "the envelope")
+
+
+def test_redrive_purge_and_filters(lab):
+    server = lab.faultd()
+    broker = lab.broker({"lab": smtp_profile(server.port)}, LATE)
+    publisher = lab.publisher(broker)
+    lab.worker(broker)
+    for i in range(6):
+        request = lab.request(f"r{i}", to=["no1@e.test" if i < 4 else "ann@e.test"])
+        request.labels.add(name="asset", value=str(i % 2))
+        publisher.submit(request)
+    wait_until(lambda: all(publisher.state(f"r{i}") in ("FAILED", "SENT") for i in range(6)), "outcomes")
+
+    def listed(*argv):
+        result = lab.tpn(broker, "queue", "ls", "--json", *argv)
+        check_equal(result.returncode, 0, f"ls {argv}: {result.stderr}")
+        return [json.loads(line)["id"] for line in result.stdout.splitlines()]
+
+    check_equal(listed("--label", "asset=1"), ["r1", "r3", "r5"], "by label")
+    check_equal(listed("--label", "asset=1", "--state", "FAILED"), ["r1", "r3"], "by label and state")
+    check_equal(listed("--label", "asset=7"), [], "no such label")
+    check_equal(listed("--older", "1h"), [], "older")
+    check_equal(len(listed("--newer", "1h")), 6, "newer")
+    check_equal(lab.tpn(broker, "queue", "ls", "--label", "asset").returncode, 2, "label without a value")
+    check_equal(lab.tpn(broker, "queue", "ls", "--older", "soon").returncode, 2, "no age")
+
+    check_equal(lab.tpn(broker, "queue", "redrive", "r4").returncode, 1, "redrive of what was sent")
+    result = lab.tpn(broker, "queue", "redrive", "--label", "asset=0", "--reason", "once more")
+    check_equal((result.returncode, result.stdout.splitlines()[-1]), (0, "2 done, 0 refused"), f"redrive {result.stdout}")
+    wait_until(lambda: all(publisher.query([r], with_history=True)[0].attempt == 2 and publisher.state(r) == "FAILED"
+                           for r in ("r0", "r2")), "the second attempts")
+    check_equal(publisher.query(["r1"])[0].attempt, 1, "the others")
+
+    check_equal(lab.tpn(broker, "queue", "purge", "--state", "FAILED").returncode, 2, "purge without --yes")
+    result = lab.tpn(broker, "queue", "purge", "--yes", "--state", "FAILED", "--label", "asset=0")
+    check_equal((result.returncode, result.stdout.splitlines()), (0, ["r0 forgotten, was FAILED", "r2 forgotten, was FAILED",
+                                                                      "2 done, 0 refused"]), "purge")
+    check_equal(listed(), ["r1", "r3", "r4", "r5"], "what is left")
+    check_equal(lab.tpn(broker, "queue", "purge", "--yes", "r0").returncode, 3, "purge of what is gone")
+    waits = lab.request("waits", not_before_ms=int(time.time() * 1000) + 3600000)
+    publisher.submit(waits)
+    check_equal(lab.tpn(broker, "queue", "purge", "--yes", "waits").returncode, 1, "purge of what waits")
+    check_equal(lab.pb.ReceiptStatus.Name(publisher.submit(lab.request("r0")).status), "RECEIPT_STATUS_ACCEPTED", "its id is new")
+    wait_until(lambda: publisher.state("r0") == "SENT", "the new r0")
+    for process in lab.processes:
+        process.stop()
+    done = subprocess.run([find_program("tpn-broker"), "--data", str(broker.data), "--check-store"], capture_output=True,
+                          text=True, check=False)
+    check_equal(done.returncode, 0, f"--check-store: {done.stdout} {done.stderr}")
+
+
+run(globals())
