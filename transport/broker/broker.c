@@ -21,7 +21,9 @@ enum {
     SUBMIT_BUDGET = 256, /* messages a turn */
     WORK_BUDGET = 1024,
     ADMIN_BUDGET = 16,
-    SUBMIT_QUEUE = 1000, /* messages ZeroMQ keeps for a peer */
+    SUBMIT_QUEUE = 1000, /* messages ZeroMQ keeps of a peer */
+    RECEIPT_QUEUE =
+        20000, /* and for it: a commit may answer all that it has under way at once */
     WORK_QUEUE = 100000,
     STATUS_QUEUE = 100000,
     ADMIN_QUEUE = 64,
@@ -199,20 +201,21 @@ struct socket_row {
     size_t conf; /* offset of the endpoint in struct broker_conf */
     size_t bus;  /* offset in struct broker */
     enum bus_role role;
-    int queue;
+    int send_queue;
+    int receive_queue;
     size_t max_bytes; /* of a frame from a peer */
     bus_message_fn *fn;
 };
 
 static const struct socket_row sockets[] = {
     {"submit", offsetof(struct broker_conf, submit), offsetof(struct broker, submit),
-     BUS_ROUTER, SUBMIT_QUEUE, REQUEST_BYTES, gate_message},
+     BUS_ROUTER, RECEIPT_QUEUE, SUBMIT_QUEUE, REQUEST_BYTES, gate_message},
     {"work", offsetof(struct broker_conf, work), offsetof(struct broker, work),
-     BUS_ROUTER_HANDOVER, WORK_QUEUE, REQUEST_BYTES, work_message},
+     BUS_ROUTER_HANDOVER, WORK_QUEUE, WORK_QUEUE, REQUEST_BYTES, work_message},
     {"status", offsetof(struct broker_conf, status), offsetof(struct broker, status), BUS_XPUB,
-     STATUS_QUEUE, SUBSCRIPTION_BYTES, NULL},
+     STATUS_QUEUE, STATUS_QUEUE, SUBSCRIPTION_BYTES, NULL},
     {"admin", offsetof(struct broker_conf, admin), offsetof(struct broker, admin), BUS_ROUTER,
-     ADMIN_QUEUE, ADMIN_BYTES, inquiry_admin},
+     ADMIN_QUEUE, ADMIN_QUEUE, ADMIN_BYTES, inquiry_admin},
 };
 enum { SOCKETS = sizeof sockets / sizeof sockets[0] };
 
@@ -227,8 +230,8 @@ static enum err open_sockets(struct broker *broker, struct err_text *why)
         const char *endpoint = *(char *const *)((const char *)broker->conf + sockets[i].conf);
         struct bus_options options = {.role = sockets[i].role,
                                       .endpoint = endpoint,
-                                      .send_queue_messages = sockets[i].queue,
-                                      .receive_queue_messages = sockets[i].queue,
+                                      .send_queue_messages = sockets[i].send_queue,
+                                      .receive_queue_messages = sockets[i].receive_queue,
                                       .lock = &broker->keeper.lock,
                                       .domain = sockets[i].name,
                                       .max_message_bytes = sockets[i].max_bytes};

@@ -67,7 +67,7 @@ static bool is_tested(const struct probe_desk *desk, const char *profile)
 static bool refuse(struct wire_fault *fault, const char *field, const char *rule)
 {
     (void)snprintf(fault->field, sizeof fault->field, "%s", field);
-    (void)snprintf(fault->rule, sizeof fault->rule, "%s", rule);
+    (void)snprintf(fault->rule, sizeof fault->rule, "%.*s", (int)sizeof fault->rule - 1, rule);
     return false;
 }
 
