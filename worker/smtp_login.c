@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "mem.h"
 #include "ntlm.h"
+#include "redact.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +40,7 @@ struct smtp_login {
     bool initial_sent;    /* the first answer went with AUTH */
     struct buf line;      /* of the server, without its end */
     struct buf negotiate; /* NTLM */
+    struct buf sent;      /* the base64 of every answer, to know it again in a reply */
     struct smtp_reply reply;
     char token_error[TOKEN_ERROR_BYTES];
 };
@@ -290,7 +292,9 @@ static enum err add_answer(struct smtp_login *login, const struct buf *challenge
         err = login->mechanism->answer(login, challenge, &clear, why);
     }
     if (err == ERR_OK) {
+        size_t before = out->len;
         add_base64(out, &clear);
+        buf_add(&login->sent, out->data + before, out->len - before);
         err = buf_status(&clear);
     }
     wipe(&clear);
@@ -308,8 +312,10 @@ struct smtp_login *smtp_login_new(const struct smtp_login_setup *setup, struct b
     login->port = setup->port;
     buf_init(&login->line, LINE_MAX_BYTES);
     buf_init(&login->negotiate, 256);
+    buf_init(&login->sent, OUT_MAX_BYTES);
     buf_add_format(out, "AUTH %s", settings_mechanism_name(setup->mechanism));
     size_t raw = strlen(login->user) + strlen(login->secret) + strlen(login->server) + 64;
+    (void)buf_reserve(&login->sent, 4 * raw); /* whole, as in add_answer; NTLM's is no secret */
     if (login->mechanism->initial == INITIAL_IF_SHORT && 4 * raw / 3 < INITIAL_MAX_BYTES) {
         const struct buf nothing = {.len = 0};
         struct err_text why;
@@ -332,6 +338,7 @@ void smtp_login_free(struct smtp_login **login_p)
     free(login->server);
     buf_fini(&login->line);
     buf_fini(&login->negotiate);
+    wipe(&login->sent);
     free(login);
     *login_p = NULL;
 }
@@ -383,6 +390,7 @@ static enum smtp_login_next take_final(struct smtp_login *login, struct err_text
     }
     if (reply->state == SMTP_REPLY_DONE && reply->code >= 400) {
         add_token_error(login);
+        redact_text(reply->text, buf_text(&login->sent), login->sent.len, login->secret);
         return SMTP_LOGIN_REFUSED;
     }
     (void)err_set(why, ERR_PROTO,

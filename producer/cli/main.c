@@ -20,7 +20,7 @@ static const struct command_row commands[] = {
     {"alert", command_alert, "tell custodians which items are due, from a table"},
     {"explain", command_explain, "tell the whole story of one request"},
     {"keys", command_keys, "new, show: key pairs for brokers, producers, workers, operators"},
-    {"profile", command_profile, "ls, show, check, test, import-cdo: the mailing profiles"},
+    {"profile", command_profile, "ls, show, check, test, seal, import-cdo: the mailing profiles"},
     {"queue", command_queue,
      "ls, show, cancel, retry, resolve: what is in the broker (for operators)"},
     {"send", command_send, "send one notification"},

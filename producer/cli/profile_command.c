@@ -21,6 +21,7 @@ static const struct profile_row verbs[] = {
     {"check", profile_check, "would the broker take its file as it is now?"},
     {"import-cdo", profile_import_cdo, "make a profile of CDO configuration fields"},
     {"ls", profile_ls, "list the profiles that are in force"},
+    {"seal", profile_seal, "encrypt a secret for the workers"},
     {"show", profile_show, "show the settings of one"},
     {"test", profile_test, "walk the way to its server, send no mail, say what to change"},
 };

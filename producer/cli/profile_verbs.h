@@ -6,6 +6,7 @@
 int profile_check(int argc, char *argv[]);
 int profile_import_cdo(int argc, char *argv[]);
 int profile_ls(int argc, char *argv[]);
+int profile_seal(int argc, char *argv[]);
 int profile_show(int argc, char *argv[]);
 int profile_test(int argc, char *argv[]);
 

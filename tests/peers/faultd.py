@@ -95,7 +95,7 @@ MODES = sorted({
     "plain", "greet-never", "greet-close", "greet-rst", "greet-garbage", "no-ehlo", "no-pipelining",
     "mail-530", "mail-421-3rd", "mail-452", "data-451", "data-554", "data-drop", "body-rst", "body-drop",
     "drop-after-dot", "rst-after-dot", "stall-after-dot", "close-after-250", "quit-stall", "drip",
-    "auth-535", "auth-ok", "size-1000", "all-welcome", "rcpt-limit-3", "rcptmax-3",
+    "auth-535", "auth-echo", "auth-ok", "size-1000", "all-welcome", "rcpt-limit-3", "rcptmax-3",
     *HOSTILE, *GREETING_ANSWER, *DOT_ANSWER})
 
 
@@ -248,6 +248,9 @@ class Session:
             self.say(AUTH_ANSWER[self.server.mode])
             if self.server.mode == "auth-421":
                 raise Gone
+            return
+        if self.server.mode == "auth-echo":  # some tell what they did not understand
+            self.say(b"535 5.7.8 Not understood: " + line + b"\r\n")
             return
         if self.server.mode == "auth-drop":
             raise Gone
