@@ -132,11 +132,16 @@ static enum err put_mailbox(const struct compose *c, struct header *h, const PB(
 {
     struct message_address address;
     enum err err = resolve(c, box, place, &address);
-    if (err == ERR_OK) {
-        c->delivery->needs_utf8 = c->delivery->needs_utf8 || address.needs_utf8;
-        header_mailbox(h, box->name, address.text, "");
+    if (err != ERR_OK) {
+        return err;
     }
-    return err;
+    if (c->input->ascii_only && address.needs_utf8 && !place->single) {
+        header_mailbox_group(h, box->name, address.text);
+        return ERR_OK;
+    }
+    c->delivery->needs_utf8 = c->delivery->needs_utf8 || address.needs_utf8;
+    header_mailbox(h, box->name, address.text, "");
+    return ERR_OK;
 }
 
 static enum err put_one_mailbox(const struct compose *c, const char *name,

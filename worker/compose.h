@@ -19,6 +19,8 @@ struct compose_input {
     const uint32_t
         *recipients; /* indices over to, cc, bcc in this order: the envelope of this part */
     size_t recipient_count;
+    bool
+        ascii_only; /* write addresses that need SMTPUTF8 in To, Cc and Reply-To in a way that does not */
     bool one_each;           /* split: the To header names this part's recipient only */
     struct dkim_keys *keys;  /* for signing; may be null when the plan asks for no signature */
     bool possible_duplicate; /* adds X-TrackPro-Possible-Duplicate: yes */

@@ -77,6 +77,9 @@ struct deliver_owner {
     /* Permitted, and the first byte of the content (the rename, the hand-over) comes now. May be null. */
     void (*begin)(void *arg, struct delivery *delivery);
     void (*done)(void *arg, struct delivery *delivery);
+    /* The server takes no SMTPUTF8: make the content anew without it, where only recipients in the headers need it. Returns false
+     * when it cannot be; then nothing has changed. May be null. */
+    bool (*without_utf8)(void *arg, struct delivery *delivery);
 };
 
 enum deliver_permit { DELIVER_GRANTED, DELIVER_DENIED };

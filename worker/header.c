@@ -7,9 +7,11 @@
 
 #include "address.h"
 #include "encode.h"
+#include "mem.h"
 #include "utf8.h"
 
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -318,6 +320,14 @@ void header_mailbox(struct header *h, const char *name, const char *address, con
     }
     header_word(h, word, len);
     buf_add_text(h->out, after);
+}
+
+void header_mailbox_group(struct header *h, const char *name, const char *address)
+{
+    char *words = *name == '\0' ? mem_text(address) : mem_format("%s <%s>", name, address);
+    encoded_words(h, words, IN_PHRASE);
+    header_word(h, ":;", 2);
+    free(words);
 }
 
 /* A plain stand-in for a value: other than printable ASCII becomes '_', a long one loses its middle. */

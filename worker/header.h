@@ -37,6 +37,10 @@ void header_text(struct header *h, const char *text, size_t longest);
 /* One mailbox: name may be empty, address is in its wire form, after is "" or what follows it ("," in a list). */
 void header_mailbox(struct header *h, const char *name, const char *address, const char *after);
 
+/* A mailbox whose address no ASCII header can carry: an empty group that has it in its name, as readers show it (RFC 6857
+ * 3.1.8). name may be empty. */
+void header_mailbox_group(struct header *h, const char *name, const char *address);
+
 /* "; name=value": as a token, quoted, or after RFC 2231 with a plain ASCII form beside it for old readers. */
 void header_parameter(struct header *h, const char *name, const char *value);
 

@@ -26,6 +26,7 @@ struct slice {
 
 struct part {
     struct job *job;
+    const struct slice *slice; /* of the job's */
     uint32_t number;
     int64_t started_us;
     int64_t asked_ms; /* monotonic; 0 = not asked */
@@ -60,7 +61,10 @@ static void part_ask(void *arg, struct delivery *delivery);
 static void part_begin(void *arg, struct delivery *delivery);
 static void part_done(void *arg, struct delivery *delivery);
 
-static const struct deliver_owner owner = {part_ask, part_begin, part_done};
+static bool part_without_utf8(void *arg, struct delivery *delivery);
+
+static const struct deliver_owner owner = {
+    .ask = part_ask, .begin = part_begin, .done = part_done, .without_utf8 = part_without_utf8};
 
 uint64_t job_lease(const struct job *job)
 {
@@ -264,9 +268,11 @@ static void part_done(void *arg, struct delivery *delivery)
     end_if_over(job);
 }
 
-static enum err compose_part(struct job *job, const struct slice *slice, struct part *part,
-                             struct err_text *why)
+static enum err compose_part(const struct part *part, bool ascii_only,
+                             struct delivery *delivery, struct err_text *why)
 {
+    const struct job *job = part->job;
+    const struct slice *slice = part->slice;
     struct compose_input input = {
         .request = job->request,
         .plan = job->plan,
@@ -274,12 +280,36 @@ static enum err compose_part(struct job *job, const struct slice *slice, struct 
         .accepted_at_ms = job->lease->accepted_at_ms,
         .recipients = job->recipients + slice->first,
         .recipient_count = slice->count,
+        .ascii_only = ascii_only,
         .one_each = job->one_each,
         .keys = job->host->keys,
         .possible_duplicate = job->lease->possible_duplicate,
     };
-    part->delivery.part = part->number; /* stands in the file's name */
-    enum err err = compose_mail(&input, &part->delivery, why);
+    delivery->part = part->number; /* stands in the file's name */
+    return compose_mail(&input, delivery, why);
+}
+
+/* Everything else of a mail stays as it is: the same Message-ID, the same recipients in the same order. */
+static bool part_without_utf8(void *arg, struct delivery *delivery)
+{
+    const struct part *part = arg;
+    struct err_text why = {0};
+    struct delivery again = {.part = 0};
+    bool good = compose_part(part, true, &again, &why) == ERR_OK && !again.needs_utf8;
+    if (good) {
+        struct buf content = delivery->content;
+        delivery->content = again.content;
+        again.content = content;
+        delivery->needs_utf8 = false;
+    }
+    delivery_fini(&again);
+    return good;
+}
+
+static enum err make_delivery(struct part *part, struct err_text *why)
+{
+    const struct job *job = part->job;
+    enum err err = compose_part(part, false, &part->delivery, why);
     part->delivery.plan = job->plan;
     part->delivery.profile_version = job->lease->profile_version;
     part->delivery.lease = job->lease->lease;
@@ -296,9 +326,10 @@ static void start_part(struct job *job)
     struct part *part = mem_zero(1, sizeof *part);
     const struct slice *slice = &job->slices[job->next_part++];
     part->job = job;
+    part->slice = slice;
     part->number = slice->number;
     part->started_us = clock_mono_us();
-    enum err err = compose_part(job, slice, part, &why);
+    enum err err = make_delivery(part, &why);
     if (err != ERR_OK) {
         log_info("compose", "request=%s result=%s text=\"%s\"", job->request->id, err_name(err),
                  why.text);

@@ -104,6 +104,18 @@ static const char *why_not(const struct deliver_recipient *recipient,
                : NULL;
 }
 
+/* The headers name somebody whose address needs SMTPUTF8. He cannot have the mail from this server, the others can. */
+static bool drop_utf8(struct smtp_mail *mail)
+{
+    struct delivery *delivery = mail->delivery;
+    if (delivery->owner->without_utf8 == NULL ||
+        !delivery->owner->without_utf8(delivery->owner_arg, delivery)) {
+        return false;
+    }
+    mail->content_len = delivery->content.len;
+    return true;
+}
+
 static bool whole_mail_fits(struct smtp_mail *mail, const struct smtp_offer *offer)
 {
     struct delivery *delivery = mail->delivery;
@@ -118,7 +130,7 @@ static bool whole_mail_fits(struct smtp_mail *mail, const struct smtp_offer *off
                          "more recipients than one envelope can have");
         return false;
     }
-    if (delivery->needs_utf8 && !offer->smtputf8) {
+    if (delivery->needs_utf8 && !offer->smtputf8 && !drop_utf8(mail)) {
         deliver_set_rest(delivery, OUTCOME(REFUSED, MESSAGE), PB_PHASE(MAIL), 0, "",
                          "needs SMTPUTF8, which the server does not offer");
         return false;

@@ -83,7 +83,7 @@ void smtp_mail_rewind(struct smtp_mail *mail);
 /* The mail is answered. True when recipients are left for another round, which is prepared. */
 bool smtp_mail_next_round(struct smtp_mail *mail);
 
-/* Choose the recipients of this round, and refuse what this server cannot take by what it offered (SIZE, SMTPUTF8),
+/* Choose the recipients of this round, have the content made anew when its headers need SMTPUTF8 in vain, and refuse what this server cannot take by what it offered (SIZE, SMTPUTF8),
  * recipient by recipient. Returns false when nobody is left: the mail is answered. */
 bool smtp_mail_check(struct smtp_mail *mail, const struct smtp_offer *offer);
 

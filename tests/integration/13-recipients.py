@@ -182,14 +182,30 @@ def test_smtputf8_is_asked_of_the_server(lab):
 
 
 def test_smtputf8_address_in_a_header(lab):
-    """One mail for all, and its To cannot be written without SMTPUTF8 (RFC 6531 3.6): it is the mail that is refused."""
+    """One mail for all, to a server without SMTPUTF8: whose address needs it is refused, the others get a mail that names
+    him in a way that needs nothing (RFC 6857 3.1.8). A sender's address cannot be helped: then the mail is refused."""
     server = lab.faultd()
     follower, publisher = setup(lab, server.port)
-    publisher.submit(lab.request("header", to=["ann@e.test", "jörg@e.test"]))
+    request = lab.request("header", to=["ann@e.test", "jörg@e.test"])
+    request.message.to[1].name = "Jörg, Custodian"
+    request.message.cc.add(address="bob@e.test")
+    publisher.submit(request)
     event = follower.wait_state("header", *SETTLED)
-    check_equal(set(outcomes(lab, event.recipients).values()), {"REFUSED"}, "outcomes")
-    check(all("SMTPUTF8" in r.text for r in event.recipients), f"texts: {event}")
-    check_equal(server.contents, [], "content at the server")
+    check_equal(outcomes(lab, event.recipients), {"ann@e.test": "DELIVERED", "jörg@e.test": "REFUSED",
+                                                  "bob@e.test": "DELIVERED"}, "outcomes")
+    ((content, people),) = server.accepted
+    check_equal(people, ["ann@e.test", "bob@e.test"], "envelope")
+    check(all(byte < 128 for byte in content), "a byte beyond ASCII to a server without SMTPUTF8")
+    mail = parse_mail(content)
+    check_equal([a.addr_spec for a in mail["To"].addresses], ["ann@e.test"], "addresses of To")
+    check_equal([g.display_name for g in mail["To"].groups if not g.addresses], ["Jörg, Custodian <jörg@e.test>"],
+                "the group that stands for him")
+    request = lab.request("sender")
+    getattr(request.message, "from").address = "jörg@e.test"
+    publisher.submit(request)
+    event = follower.wait_state("sender", *SETTLED)
+    check_equal(set(outcomes(lab, event.recipients).values()), {"REFUSED"}, "outcomes of a sender with SMTPUTF8")
+    check("SMTPUTF8" in event.recipients[0].text, f"text: {event.recipients[0].text!r}")
 
 
 def test_smtputf8_where_the_server_has_it(lab):
