@@ -6,7 +6,7 @@ calls    no banned call
 noshell  no shell is ever called: neither by a call nor by its path
 headers  every header compiles alone, and twice
 names    a source file's name is there once
-threats  each row of SECURITY.md names a test that exists
+tested   each row of SECURITY.md and of deploy/SERVER-TAB.md names a test that exists
 hosts    no file names a package registry's host
 """
 import pathlib
@@ -182,27 +182,35 @@ def test_is_there(file, function):
                for place in places)
 
 
-def check_threats():
-    """Each row of SECURITY.md's table of threats ends in `test` function, several parted by semicolons."""
+# Tables whose rows name their tests: file, and how the head of the table begins.
+TESTED_TABLES = (("SECURITY.md", "| threat |"), ("deploy/SERVER-TAB.md", "| field |"))
+
+
+def check_table(name, head):
     findings = []
     rows = 0
     inside = False
-    for number, line in enumerate(text_of("SECURITY.md").splitlines(), 1):
-        inside = line.startswith("| threat |") or (inside and line.startswith("|"))
-        if not inside or line.startswith(("| threat |", "|---")):
+    for number, line in enumerate(text_of(name).splitlines(), 1):
+        inside = line.startswith(head) or (inside and line.startswith("|"))
+        if not inside or line.startswith((head, "|---")):
             continue
         rows += 1
         tests = re.findall(r"`([\w-]+)`(?: (\w+))?", line.rsplit("|", 2)[1])
-        findings += [f"SECURITY.md:{number}: threats: no test {file} {function}"
+        findings += [f"{name}:{number}: tested: no test {file} {function}"
                      for file, function in tests if not test_is_there(file, function)]
         if not tests:
-            findings.append(f"SECURITY.md:{number}: threats: names no test")
-    return findings if rows else ["SECURITY.md:1: threats: no table"]
+            findings.append(f"{name}:{number}: tested: names no test")
+    return findings if rows else [f"{name}:1: tested: no table"]
+
+
+def check_tested():
+    """Each row of a table that promises something ends in `test` function, several parted by semicolons."""
+    return [finding for name, head in TESTED_TABLES for finding in check_table(name, head)]
 
 
 RULES = {"shell": check_shell, "layers": check_layers, "calls": check_calls, "noshell": check_noshell,
          "headers": check_headers,
-         "names": check_names, "hosts": check_hosts, "threats": check_threats}
+         "names": check_names, "hosts": check_hosts, "tested": check_tested}
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in RULES:
