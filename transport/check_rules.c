@@ -701,6 +701,20 @@ static const struct check_rule profile_flow_rules[] = {
 };
 static const struct check_set profile_flow = SET(profile_flow);
 
+static const struct check_rule kept_window_rules[] = {
+    {.field = "newest", .form = CHECK_NUMBER},
+    {.field = "counts", .form = CHECK_NUMBER, .max_entries = 97},
+};
+static const struct check_set kept_window = SET(kept_window);
+
+static const struct check_rule kept_brake_rules[] = {
+    {.field = "holds", .form = CHECK_MESSAGE, .max_entries = 16, .set = &hold},
+    {.field = "minute", .form = CHECK_MESSAGE, .set = &kept_window},
+    {.field = "day", .form = CHECK_MESSAGE, .set = &kept_window},
+    {.field = "version", .form = CHECK_NUMBER},
+};
+static const struct check_set kept_brake = SET(kept_brake);
+
 static const struct check_rule pause_rules[] = {
     {.field = "scope", .form = CHECK_ENUM, .required = true},
     {.field = "name", .form = CHECK_LINE, .max = 255},
@@ -825,6 +839,8 @@ static const struct check_set *const sets[] = {
     &held_profile,
     &hold,
     &profile_flow,
+    &kept_window,
+    &kept_brake,
     &share,
     &share_held,
     &probe_step,

@@ -8,6 +8,7 @@
 #include "ask.h"
 #include "filter.h"
 #include "options.h"
+#include "queue_pause.h"
 #include "show.h"
 
 #include <stdint.h>
@@ -191,10 +192,12 @@ static const struct queue_row verbs[] = {
     {"edit", act_edit, "change recipients or profile"},
     {"hold", act_hold, "let requests wait until they are released"},
     {"ls", run_ls, "list requests"},
+    {"pause", queue_pause, "hold mail back"},
     {"purge", act_purge, "forget final requests before their time"},
     {"redrive", act_redrive, "send what failed or expired again"},
     {"release", act_release, "let held requests go on"},
     {"resolve", act_resolve, "decide what became of UNKNOWN requests"},
+    {"resume", queue_resume, "let it go again"},
     {"retry", act_retry, "try requests again, or now"},
     {"show", run_show, "show one request with its history"},
 };

@@ -126,3 +126,11 @@ int show_exit_code(int state)
                state == PB_STATE(CANCELLED) || state == PB_STATE(UNKNOWN);
     return bad ? EXIT_SOME_FAILED : EXIT_FINE;
 }
+
+const char *show_scope(int scope)
+{
+    return scope == PB_SCOPE(PROFILE)    ? "profile "
+           : scope == PB_SCOPE(PRODUCER) ? "producer "
+           : scope == PB_SCOPE(DOMAIN)   ? "mail to "
+                                         : "all mail";
+}

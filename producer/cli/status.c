@@ -62,14 +62,6 @@ static const struct hold_words hold_words[] = {
     [PB_HOLD(REMOVED)] = {"its absence", "put it back into the file of profiles, then SIGHUP"},
 };
 
-static const char *scope_word(int scope)
-{
-    return scope == PB_SCOPE(PROFILE)    ? "profile "
-           : scope == PB_SCOPE(PRODUCER) ? "producer "
-           : scope == PB_SCOPE(DOMAIN)   ? "mail to "
-                                         : "all mail";
-}
-
 static void print_hold(const PB(Hold) *hold)
 {
     char quoted[LOG_QUOTE_BYTES];
@@ -77,7 +69,7 @@ static void print_hold(const PB(Hold) *hold)
     size_t known = sizeof hold_words / sizeof hold_words[0];
     const struct hold_words *words =
         &hold_words[(size_t)hold->kind < known ? (size_t)hold->kind : 0];
-    printf("%s%s is held by %s", scope_word((int)hold->scope), hold->name, words->by);
+    printf("%s%s is held by %s", show_scope((int)hold->scope), hold->name, words->by);
     if (hold->since_ms != 0) {
         printf(" since %s", clock_text(hold->since_ms, when));
     }

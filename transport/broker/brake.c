@@ -92,6 +92,7 @@ struct brake *brakes_of(struct brakes *brakes, const char *name)
     struct brake *brake = map_get_text(brakes->by_name, name);
     if (brake == NULL) {
         brake = mem_zero(1, sizeof *brake);
+        brake->all = brakes;
         (void)snprintf(brake->name, sizeof brake->name, "%s", name);
         window_init(&brake->minute, MINUTE_SLOTS, SECOND_MS);
         window_init(&brake->day, DAY_SLOTS, QUARTER_MS);
@@ -99,6 +100,12 @@ struct brake *brakes_of(struct brakes *brakes, const char *name)
         (void)map_put_text(&brakes->by_name, name, brake);
     }
     return brake;
+}
+
+static void note_change(struct brake *brake)
+{
+    brake->changed = true;
+    brake->all->changed = true;
 }
 
 static void free_one(void *arg, void *value)
@@ -147,7 +154,9 @@ static struct brake_answer wait_for(int hold, int64_t until_ms)
 struct brake_answer brake_ask(struct brake *brake, const struct profile *profile,
                               const struct brake_load *load, int64_t now_ms)
 {
-    struct brake_answer answer = {.recipients = load->recipients};
+    struct brake_answer answer = {.recipients = load->recipients,
+                                  .counted = profile->plan.max_messages_per_minute != 0 ||
+                                             profile->plan.max_recipients_per_day != 0};
     int64_t until_ms = 0;
     for (int kind = 0; kind < BRAKE_KINDS; kind++) {
         enum breaker_say say = breaker_ask(&brake->breakers[kind], now_ms, &until_ms);
@@ -182,7 +191,9 @@ void brake_left(struct brake *brake, const struct brake_answer *answer, uint64_t
     }
     window_add(&brake->minute, now_ms, brake_mails(answer->recipients, per_mail));
     window_add(&brake->day, now_ms, answer->recipients);
-    brake->changed = true;
+    if (answer->counted) {
+        note_change(brake);
+    }
 }
 
 void brake_over(struct brake *brake, uint64_t lease, int64_t counted_ms, uint32_t recipients,
@@ -194,7 +205,6 @@ void brake_over(struct brake *brake, uint64_t lease, int64_t counted_ms, uint32_
     if (recipients > 0) {
         window_take_back(&brake->minute, counted_ms, mails);
         window_take_back(&brake->day, counted_ms, recipients);
-        brake->changed = true;
     }
 }
 
@@ -214,7 +224,7 @@ static void note_outage(struct brake *brake, int64_t now_ms)
             (struct brake_outage){brake->held_since_ms, now_ms};
         brake->held_since_ms = 0;
     }
-    brake->changed = true;
+    note_change(brake);
 }
 
 static void tell_open(const struct brake *brake, int kind, const PB(RecipientResult) *one)
@@ -239,6 +249,7 @@ static void judge(struct brake *brake, const struct profile *profile, int kind, 
     if ((int)one->failure_class == kinds[kind].failure_class) {
         const struct breaker_plan plan = kinds[kind].plan(profile);
         if (breaker_fail(breaker, &plan, lease, now_ms, one->text)) {
+            brake->version = profile->wire.version;
             tell_open(brake, kind, one);
             note_outage(brake, now_ms);
         }
@@ -288,13 +299,33 @@ int64_t brake_outage_ms(const struct brake *brake, int64_t from_ms, int64_t now_
     return sum;
 }
 
+void brake_restore(struct brake *brake, const PB(Hold) *hold)
+{
+    for (int kind = 0; kind < BRAKE_KINDS; kind++) {
+        if (kinds[kind].hold == (int)hold->kind) {
+            struct breaker *breaker = &brake->breakers[kind];
+            *breaker = (struct breaker){
+                .state = hold->probing ? BREAKER_HALF_OPEN : BREAKER_OPEN,
+                .since_ms = hold->since_ms,
+                .until_ms = hold->until_ms,
+            };
+            (void)snprintf(breaker->why, sizeof breaker->why, "%s", hold->reason);
+            if (brake->held_since_ms == 0 || hold->since_ms < brake->held_since_ms) {
+                brake->held_since_ms = hold->since_ms;
+            }
+        }
+    }
+}
+
 bool brake_release(struct brake *brake)
 {
     bool any = false;
     for (int kind = 0; kind < BRAKE_KINDS; kind++) {
         any = breaker_release(&brake->breakers[kind]) || any;
     }
-    brake->changed = brake->changed || any;
+    if (any) {
+        note_change(brake);
+    }
     return any;
 }
 

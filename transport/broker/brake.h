@@ -7,7 +7,7 @@
  *           without a permit
  *
  * A brake belongs to the profile's name: it outlives a reading of the profiles, and what must outlive the process is kept
- * in the store (memo.h). What its failures hold up costs no request an attempt, nor any of its age (brake_spares). */
+ * in the store (keep.h). What its failures hold up costs no request an attempt, nor any of its age (brake_spares). */
 #ifndef TPN_BRAKE_H
 #define TPN_BRAKE_H
 
@@ -35,7 +35,9 @@ struct brake_outage {
 };
 
 struct brake {
+    struct brakes *all;
     char name[STORE_PROFILE_BYTES];
+    uint64_t version; /* of the settings under which a breaker failed last */
     struct breaker breakers[BRAKE_KINDS];
     struct window minute;  /* mails that left */
     struct window day;     /* recipients that left */
@@ -50,6 +52,7 @@ struct brake {
 /* By name, "" for inline settings. Zeroed = empty. */
 struct brakes {
     struct map *by_name;
+    bool changed; /* some brake differs from what the store has */
 };
 
 /* What a job would take of the limits. */
@@ -63,6 +66,7 @@ struct brake_answer {
     int hold;            /* PB_HOLD(…): why not; UNSPECIFIED = it goes */
     int64_t until_ms;    /* ask again then; 0 = when something happens */
     uint32_t recipients; /* it goes: for so many of them, 1 and up */
+    bool counted;        /* its profile has a limit: what left must outlive a restart */
     unsigned probes;     /* it goes: mask 1 << kind of the breakers whose probe it is */
 };
 
@@ -94,6 +98,9 @@ bool brake_spares(const PB(RecipientResult) *one);
 
 /* How long some breaker was open between two moments, as far as it is remembered. */
 int64_t brake_outage_ms(const struct brake *brake, int64_t from_ms, int64_t now_ms);
+
+/* An open breaker as the store kept it: kind, since_ms, until_ms, probing, reason. */
+void brake_restore(struct brake *brake, const PB(Hold) *hold);
 
 /* One try of whatever failed may go: the profiles were read again, or a person says so. True when something was open. */
 bool brake_release(struct brake *brake);

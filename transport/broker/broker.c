@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "gate.h"
 #include "inquiry.h"
+#include "keep.h"
 #include "log.h"
 #include "mem.h"
 #include "path.h"
@@ -175,6 +176,8 @@ static void tick(void *arg)
     refusal_tick(broker);
     beat(broker);
     lease_tick(broker);
+    pause_tick(broker);
+    schedule_expire(&broker->schedule);
     probe_desk_tick(broker);
     loop_timer_arm(&broker->tick, broker->conf->beat_ms);
 }
@@ -189,6 +192,7 @@ static void turn(void *arg)
     bus_pump(broker->status, 0);
     schedule_pump(&broker->schedule);
     lease_bury(broker);
+    keep_flush(broker);
     ledger_pump(broker->ledger);
     roster_flush(&broker->roster, broker->work);
     log_flush(&broker->deliveries);
@@ -328,6 +332,7 @@ enum err broker_start(struct broker *broker, const struct broker_conf *conf, str
     }
     schedule_init(&broker->schedule, broker);
     lease_init(broker);
+    keep_load(broker);
     lease_recover(broker);
     retention_init(&broker->retention, loop, broker->ledger, conf->retention_ms,
                    conf->evidence_ms);
@@ -379,6 +384,7 @@ void broker_stop(struct broker *broker)
     keeper_close(broker);
     refusal_fini(broker);
     brakes_free(&broker->brakes);
+    pause_fini(&broker->pauses);
     profiles_free(&broker->profiles);
     bus_context_free(&broker->zmq_context);
     broker->loop = NULL;

@@ -14,6 +14,7 @@
 #include "lease.h"
 #include "ledger.h"
 #include "loop.h"
+#include "pause.h"
 #include "probe_desk.h"
 #include "profile.h"
 #include "refusal.h"
@@ -37,6 +38,7 @@ struct broker {
     struct ledger *ledger;
     struct profiles *profiles;
     struct brakes brakes;
+    struct pauses pauses;
     struct roster roster;
     struct leases leases;
     struct schedule schedule;

@@ -125,6 +125,9 @@ void hold_collect(struct broker *broker, struct hold_list *list)
 {
     struct question question = {
         .broker = broker, .holds = list, .now_ms = broker_now_ms(broker)};
+    for (size_t i = 0; i < broker->pauses.list.count; i++) {
+        hold_add(list, &broker->pauses.list.items[i]);
+    }
     profiles_each(broker->profiles, add_profile, &question);
     map_each(broker->brakes.by_name, add_removed, &question);
 }

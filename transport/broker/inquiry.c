@@ -456,6 +456,9 @@ void inquiry_admin(void *arg, struct bus *bus, enum err err, struct wire_in *in)
     case WIRE_PROFILES:
         profile_list_answer(broker, bus, in);
         break;
+    case WIRE_PAUSE:
+        pause_act(broker, bus, in);
+        break;
     case WIRE_STATS:
         stats(broker, in);
         break;

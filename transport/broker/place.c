@@ -34,7 +34,7 @@ static bool has_no_suspects(void *arg, const struct worker *worker)
 }
 
 /* What was made due again after its end (operate.c) is tried once: a retry is never set later than the end. */
-static bool is_too_late(const struct request *request, int64_t now_ms)
+bool place_too_late(const struct request *request, int64_t now_ms)
 {
     return !request->look_only && request->expire_at_ms != 0 &&
            request->visible_at_ms <= request->expire_at_ms && now_ms >= request->expire_at_ms;
@@ -72,6 +72,16 @@ static bool brakes_let_go(struct broker *broker, struct request *request, struct
     return true;
 }
 
+static bool is_paused(struct broker *broker, const struct request *request, int64_t now_ms)
+{
+    const struct store_lane *key = &request->lane->key;
+    const PB(Hold) *pause = pause_find(&broker->pauses, key->profile, key->producer, now_ms);
+    if (pause != NULL && pause->until_ms != 0) {
+        schedule_wake(&broker->schedule, pause->until_ms);
+    }
+    return pause != NULL;
+}
+
 struct place place_find(struct broker *broker, struct request *request)
 {
     struct place place = {.way = PLACE_WAIT};
@@ -81,8 +91,11 @@ struct place place_find(struct broker *broker, struct request *request)
                                .fits = poison_suspect(request) ? has_no_suspects : NULL};
     int64_t now_ms = broker_now_ms(broker);
     bool named = request->lane->key.profile[0] != '\0';
-    if (is_too_late(request, now_ms)) {
+    if (place_too_late(request, now_ms)) {
         place.way = PLACE_TOO_LATE;
+        return place;
+    }
+    if (!request->look_only && is_paused(broker, request, now_ms)) {
         return place;
     }
     if (named) {
@@ -105,6 +118,10 @@ struct place place_find(struct broker *broker, struct request *request)
     }
     place.worker = roster_pick(&broker->roster, &wish);
     if (place.worker == NULL) {
+        return place;
+    }
+    if (!request->look_only && pause_find_domain(&broker->pauses, request, now_ms) != NULL) {
+        place.way = PLACE_ASIDE;
         return place;
     }
     if (named && !request->look_only && !brakes_let_go(broker, request, &place, now_ms)) {

@@ -6,12 +6,14 @@
 #include "request.h"
 #include "roster.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct broker;
 
 enum place_way {
-    PLACE_WAIT, /* nowhere now */
+    PLACE_WAIT,  /* nowhere now */
+    PLACE_ASIDE, /* nowhere now, and others of its lane may go: a recipient's domain is paused */
     PLACE_TO_WORKER,
     PLACE_TOO_LATE,  /* its expire_at_ms has passed */
     PLACE_NO_LOOKING /* nobody can find out what became of its earlier attempt */
@@ -28,5 +30,8 @@ struct place {
 
 /* With PLACE_WAIT the schedule is told when to ask again, as far as that is a matter of time. */
 struct place place_find(struct broker *broker, struct request *request);
+
+/* Has its expire_at_ms passed before it could be sent? */
+bool place_too_late(const struct request *request, int64_t now_ms);
 
 #endif

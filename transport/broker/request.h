@@ -46,6 +46,7 @@ struct request {
     uint64_t earlier_lease;   /* of the attempt that is looked after */
     bool last_part_seen;      /* the worker has no further parts of this lease */
     bool settling; /* its end in memory is on the way to the disk: it stands in no lane */
+    bool aside;    /* held by a pause of a recipient's domain: it stands aside from its lane */
     bool reading;  /* its body is on the way from the disk: it counts in its lane, in no list */
     bool touched;  /* results differ from "every recipient pending" */
     int split;     /* PB_SPLIT(…); -1 = not looked at yet */

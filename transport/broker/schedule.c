@@ -34,6 +34,7 @@ void schedule_init(struct schedule *schedule, struct broker *broker)
     for (int i = 0; i < SCHEDULE_CLASSES; i++) {
         TAILQ_INIT(&schedule->classes[i]);
     }
+    TAILQ_INIT(&schedule->aside);
     loop_timer_init(&schedule->due, broker->loop, due_again, schedule);
 }
 
@@ -59,6 +60,7 @@ void schedule_fini(struct schedule *schedule)
 {
     if (schedule->broker != NULL) {
         loop_timer_disarm(&schedule->due);
+        free_requests(&schedule->aside);
         map_each(schedule->lanes, free_lane, NULL);
         map_clear(&schedule->lanes);
     }
@@ -370,6 +372,12 @@ static void take_from_lane(struct schedule *schedule, struct lane *lane,
 void schedule_take(struct schedule *schedule, struct request *request)
 {
     struct lane *lane = request->lane;
+    if (request->aside) {
+        TAILQ_REMOVE(&schedule->aside, request, link);
+        schedule->aside_count--;
+        request->aside = false;
+        return;
+    }
     if (request->body != NULL) {
         take_from_lane(schedule, lane, request);
         return;
@@ -380,16 +388,66 @@ void schedule_take(struct schedule *schedule, struct request *request)
     lane->count--;
 }
 
-/* The first of the lane that has somewhere to go. Only suspects (poison.h), which wait for a worker without another one, are
- * passed by others of their lane. */
-static struct request *first_to_go(struct schedule *schedule, const struct lane *lane,
-                                   struct place *place)
+static void put_aside(struct schedule *schedule, struct lane *lane, struct request *request)
+{
+    take_from_lane(schedule, lane, request);
+    wire_blob_free(&request->body); /* the store has it */
+    request->aside = true;
+    schedule->aside_count++;
+    TAILQ_INSERT_TAIL(&schedule->aside, request, link);
+}
+
+void schedule_recall(struct schedule *schedule)
 {
     struct request *request = NULL;
-    TAILQ_FOREACH(request, &lane->ready, link)
-    {
+    while ((request = TAILQ_LAST(&schedule->aside, request_list)) != NULL) {
+        schedule_take(schedule, request);
+        schedule_returned(schedule, request);
+    }
+}
+
+static void expire_all(struct schedule *schedule, struct request_list *list)
+{
+    int64_t now_ms = broker_now_ms(schedule->broker);
+    struct request *next = NULL;
+    for (struct request *request = TAILQ_FIRST(list); request != NULL; request = next) {
+        next = TAILQ_NEXT(request, link);
+        if (place_too_late(request, now_ms)) {
+            schedule_take(schedule, request);
+            settle_expired(schedule->broker, request);
+        }
+    }
+}
+
+static void expire_lane(void *arg, void *value)
+{
+    struct lane *lane = value;
+    expire_all(arg, &lane->ready);
+    expire_all(arg, &lane->bare);
+}
+
+void schedule_expire(struct schedule *schedule)
+{
+    const char *why = NULL;
+    if (ledger_healthy(schedule->broker->ledger, &why)) {
+        expire_all(schedule, &schedule->aside);
+        map_each(schedule->lanes, expire_lane, schedule);
+    }
+}
+
+/* The first of the lane that has somewhere to go. Only suspects (poison.h), which wait for a worker without another one, are
+ * passed by others of their lane. */
+static struct request *first_to_go(struct schedule *schedule, struct lane *lane,
+                                   struct place *place)
+{
+    struct request *next = NULL;
+    struct request *request = NULL;
+    for (request = TAILQ_FIRST(&lane->ready); request != NULL; request = next) {
+        next = TAILQ_NEXT(request, link);
         *place = place_find(schedule->broker, request);
-        if (place->way != PLACE_WAIT || !poison_suspect(request)) {
+        if (place->way == PLACE_ASIDE && schedule->aside_count < SCHEDULE_ASIDE) {
+            put_aside(schedule, lane, request);
+        } else if (place->way != PLACE_WAIT || !poison_suspect(request)) {
             break;
         }
     }
@@ -406,7 +464,7 @@ static bool serve_class(struct schedule *schedule, int class)
         next = TAILQ_NEXT(lane, turn);
         struct place place = {.way = PLACE_WAIT};
         struct request *request = first_to_go(schedule, lane, &place);
-        if (request == NULL || place.way == PLACE_WAIT) {
+        if (request == NULL || place.way == PLACE_WAIT || place.way == PLACE_ASIDE) {
             continue;
         }
         take_from_lane(schedule, lane, request);

@@ -18,6 +18,7 @@
 
 struct broker;
 
+enum { SCHEDULE_ASIDE = 10000 };
 enum { SCHEDULE_CLASSES = 4 }; /* by priority 1 … 3; 0 stays empty */
 
 struct lane {
@@ -45,6 +46,9 @@ struct schedule {
     int64_t weight_now[SCHEDULE_CLASSES];
     uint64_t window_bytes; /* bodies in memory */
     unsigned bodies_coming;
+    struct request_list
+        aside; /* held by the pause of a domain, without bodies; they count in no lane */
+    size_t aside_count; /* up to SCHEDULE_ASIDE: what is more stays in its lane */
     struct loop_timer due;
 };
 
@@ -58,6 +62,12 @@ struct lane *schedule_lane(struct schedule *schedule, const struct store_lane *k
 
 /* A request of the lane went from one state to another: its profile's counts of what waits and what ended follow. */
 void lane_note_move(struct lane *lane, enum state from, enum state to, int64_t now_ms);
+
+/* What stands aside goes back to its lane: the pauses have changed. */
+void schedule_recall(struct schedule *schedule);
+
+/* Once a heartbeat: what waits in memory and is too late by now is EXPIRED, also behind something that is held. */
+void schedule_expire(struct schedule *schedule);
 
 /* Something that holds mail up ends then: look again. */
 void schedule_wake(struct schedule *schedule, int64_t at_ms);
