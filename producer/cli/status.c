@@ -111,6 +111,34 @@ static void print_flow(const PB(ProfileFlow) *flow)
     printf("\n");
 }
 
+/* What was refused, in one line, when anything was. */
+static void print_refused(const PB(Stats) *stats)
+{
+    const struct {
+        uint64_t count;
+        const char *what;
+    } counts[] = {{stats->refused_keys, "unknown keys"},
+                  {stats->refused_roles, "keys at a wrong socket or verb"},
+                  {stats->refused_revoked, "messages of revoked keys"},
+                  {stats->refused_by_policy, "against a policy"},
+                  {stats->refused_by_rate, "too many a minute"},
+                  {stats->refused_messages, "messages that break a rule"},
+                  {stats->handshakes_failed, "handshakes that ended early"}};
+    const char *before = "refused since then: ";
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        if (counts[i].count > 0) {
+            printf("%s%" PRIu64 " %s", before, counts[i].count, counts[i].what);
+            before = ", ";
+        }
+    }
+    if (strcmp(before, ", ") == 0) {
+        printf("\n");
+    }
+    if (stats->keys_fault[0] != '\0') {
+        printf("the allow list has an error, the one before it holds: %s\n", stats->keys_fault);
+    }
+}
+
 static void print_stats(const PB(Stats) *stats)
 {
     char quoted[LOG_QUOTE_BYTES];
@@ -129,6 +157,7 @@ static void print_stats(const PB(Stats) *stats)
         printf("%" PRIu64 " set aside as poison since then: tpn queue ls --state FAILED\n",
                stats->poisoned);
     }
+    print_refused(stats);
     printf("%zu worker%s\n", stats->n_workers, stats->n_workers == 1 ? "" : "s");
     for (size_t i = 0; i < stats->n_workers; i++) {
         const PB(WorkerInfo) *worker = stats->workers[i];

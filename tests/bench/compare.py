@@ -30,6 +30,7 @@ import time
 
 from tpn_harness import (BUILD_DIR, EXIT_SKIPPED, SOURCE_DIR, Failure, Lab, Process, Skip, Worker, check, check_equal,
                          die_with_parent, pickup_profile, smtp_profile, wait_until)
+from tpn_keys import Ring
 from tpn_wire import SLOW
 
 RESULTS = SOURCE_DIR / "tests" / "bench" / "RESULTS.md"
@@ -227,12 +228,18 @@ class BenchWorker(Worker):
 
 
 class Path:
-    """Broker and worker of a lab, with one profile, "sink"."""
+    """Broker and worker of a lab, with one profile, "sink"; with keys on every socket, or plain."""
 
-    def __init__(self, lab, profile, roots=()):
+    def __init__(self, lab, profile, roots=(), keys=False):
         self.lab = lab
-        self.broker = lab.broker({"sink": profile})
-        self.worker = lab.add(BenchWorker(lab, self.broker, "worker", roots=roots, jobs=JOBS)).start()
+        self.ring = None
+        if keys:
+            self.ring = Ring(lab)
+            self.ring.new("bench", "producer")
+            self.ring.new("worker", "worker")
+        self.broker = lab.broker({"sink": profile}, self.ring and self.ring.config())
+        self.worker = lab.add(BenchWorker(lab, self.broker, "worker", roots=roots, jobs=JOBS,
+                                          config=self.ring and self.ring.worker("worker"))).start()
         self.servers = [self.broker, self.worker]
         self.send("prime", PRIME, PRIME)
 
@@ -240,6 +247,7 @@ class Path:
         """pipeline_bench: fails by itself when a message ends twice, or not SENT or HANDED_OFF."""
         return run_child(self.lab, name, [
             bench_program("pipeline_bench"), "-n", messages, "-s", PAYLOAD, "-w", window,
+            *(["-k", self.ring.path("bench"), "-K", self.ring.path("broker", ending="pub")] if self.ring else []),
             self.broker.endpoints["submit"], self.broker.endpoints["status"]])
 
     def stop(self):
@@ -252,16 +260,20 @@ def sink_profile(port):
     return smtp_profile(port, max_connections=CONNECTIONS, max_messages_per_connection=100000)
 
 
-def durable(setup):
+def durable(setup, keys=False):
     with Lab("bench") as lab, shown_on_failure(lab):
         sink = lab.smtp_sink()
-        path = Path(lab, sink_profile(sink.port))
+        path = Path(lab, sink_profile(sink.port), keys=keys)
         meter = Meter([*path.servers, sink])
         child = path.send("producer", setup.messages, WINDOW)
         result = meter.finish(setup.messages, {"mails/s": words_of(child.out)["rate"]}, child)
         path.stop()
         check_sink(sink, setup.messages + PRIME)
         return result
+
+
+def durable_with_keys(setup):
+    return durable(setup, keys=True)
 
 
 def prove_durable(setup):
@@ -384,6 +396,9 @@ COMPARISONS = (
     Comparison("pipeline", f"into smtp-sink, {CONNECTIONS} connections", 20000, 1000,
                (Side("smtp-source", smtp_source(CONNECTIONS)), Side("our engine alone", engine(CONNECTIONS)),
                 Side(f"durable: producer, broker, worker; {WINDOW} under way", durable)), prove_durable),
+    Comparison("curve", f"keys on every socket, or none; into smtp-sink, {CONNECTIONS} connections", 20000, 500,
+               (Side(f"durable, plain; {WINDOW} under way", durable),
+                Side(f"durable, CURVE; {WINDOW} under way", durable_with_keys))),
     Comparison("latency", "one message at a time, into smtp-sink", 500, 50,
                (Side("the disk alone: append 4 KB, fdatasync", disk_latency),
                 Side("durable: producer, broker, worker", durable_latency))),

@@ -7,7 +7,9 @@ set(tpn_bench_slow 1)
 if(TPN_SANITIZE)
   set(tpn_bench_slow 3)
 endif()
-add_test(NAME bench/pipeline
-  COMMAND ${CMAKE_CURRENT_LIST_DIR}/run --quick --build ${PROJECT_BINARY_DIR} pipeline)
-set_tests_properties(bench/pipeline PROPERTIES
-  LABELS bench-smoke TIMEOUT 180 SKIP_RETURN_CODE 77 ENVIRONMENT TPN_SLOW=${tpn_bench_slow})
+foreach(comparison pipeline curve)
+  add_test(NAME bench/${comparison}
+    COMMAND ${CMAKE_CURRENT_LIST_DIR}/run --quick --build ${PROJECT_BINARY_DIR} ${comparison})
+  set_tests_properties(bench/${comparison} PROPERTIES
+    LABELS bench-smoke TIMEOUT 180 SKIP_RETURN_CODE 77 ENVIRONMENT TPN_SLOW=${tpn_bench_slow})
+endforeach()

@@ -1,6 +1,6 @@
 /* The whole durable path from a producer's side: publish, receipt, and the event that the mail was sent.
  *
- *   pipeline_bench [-a] [-n messages] [-s bytes] [-w window] [-p profile] SUBMIT STATUS
+ *   pipeline_bench [-a] [-n messages] [-s bytes] [-w window] [-p profile] [-k key -K server-key] SUBMIT STATUS
  *
  * At most `window` requests are between publish and their final event. Prints messages a second from the first publish to the
  * last final event, and the time from publish to receipt and to final event (p50, p99). A message that does not end SENT or
@@ -164,10 +164,12 @@ int main(int argc, char **argv)
     size_t bytes = 4096;
     size_t window = 1000;
     const char *profile = "sink";
+    const char *key = NULL;
+    const char *server_key = NULL;
     struct bench bench = {.messages = 20000};
     int option = 0;
     /* One thread. NOLINTNEXTLINE(concurrency-mt-unsafe) */
-    while ((option = getopt(argc, argv, "an:s:w:p:")) != -1) {
+    while ((option = getopt(argc, argv, "an:s:w:p:k:K:")) != -1) {
         switch (option) {
         case 'a':
             bench.accept_only = true;
@@ -184,13 +186,19 @@ int main(int argc, char **argv)
         case 'p':
             profile = optarg;
             break;
+        case 'k':
+            key = optarg;
+            break;
+        case 'K':
+            server_key = optarg;
+            break;
         default:
             return 2;
         }
     }
     if (optind + 2 != argc || bench.messages == 0) {
         (void)fprintf(stderr, "usage: pipeline_bench [-a] [-n messages] [-s bytes] [-w window] "
-                              "[-p profile] SUBMIT STATUS\n");
+                              "[-p profile] [-k key -K server-key] SUBMIT STATUS\n");
         return 2;
     }
     struct tpn_options options;
@@ -199,6 +207,8 @@ int main(int argc, char **argv)
     options.submit_endpoint = argv[optind];
     options.status_endpoint = argv[optind + 1];
     options.max_in_flight = (uint32_t)window;
+    options.key_file = key;
+    options.server_key_file = server_key;
     options.on_receipt = on_receipt;
     options.arg = &bench;
     bench.prefix = mem_format("bench-%ld-%" PRId64 "-", (long)getpid(), clock_wall_ms());

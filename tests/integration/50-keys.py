@@ -1,6 +1,6 @@
 """Keys: who is let in at which socket, whose name counts, and what becomes of open connections when a key is taken away.
 
-Each refusal is looked for in three places: what the refused side hears, the numbers of `tpn status`, and the log."""
+Each refusal is looked for in four places: what the refused side hears, the numbers of `tpn status`, the log, the audit record."""
 import contextlib
 import json
 import time
@@ -9,55 +9,7 @@ import zmq
 
 import tpn_wire
 from tpn_harness import (SLOW, check, check_equal, pickup_profile, port_answers, run, wait_until, write_yaml)
-from tpn_keys import Ring
-
-
-class House:
-    """A broker with keys, an operator and a producer, and a pickup folder."""
-
-    def __init__(self, lab, **more):
-        self.lab = lab
-        self.ring = Ring(lab)
-        for name, role in (("trackpro", "producer"), ("other", "producer"), ("ann", "operator"),
-                           ("w1", "worker"), ("watch", "monitor")):
-            self.ring.new(name, role)
-        self.pickup = lab.folder("pickup")
-        self.broker = lab.broker({"lab": pickup_profile(self.pickup)}, self.ring.config(**more))
-
-    def worker(self):
-        return self.lab.worker(self.broker, "w1", roots=[self.pickup], config=self.ring.worker("w1", liveness="2s", beat="200ms"))
-
-    def publisher(self, name, socket="submit", file=None):
-        return self.lab.enter_context(contextlib.closing(tpn_wire.Publisher(
-            self.lab.pb, self.broker.endpoints[socket], curve=self.ring.curve(name, file))))
-
-    def follower(self, name, prefix="tpn1."):
-        return self.lab.enter_context(contextlib.closing(tpn_wire.Follower(
-            self.lab.pb, self.broker.endpoints["status"], prefix, curve=self.ring.curve(name))))
-
-    def stats(self):
-        asked = self.lab.tpn(self.broker, "status", "--json", *self.ring.flags("ann"))
-        check_equal(asked.returncode, 0, asked.stderr)
-        return json.loads(asked.stdout)
-
-    def counted(self, field, at_least=1):
-        wait_until(lambda: int(self.stats().get(field, 0)) >= at_least, f"{field} to be {at_least}")
-
-    def logged(self, *words):
-        """One line with all of the words."""
-        wait_until(lambda: any(all(word in line for word in words) for line in self.broker.text().splitlines()),
-                   f"a line with {words} in the log")
-
-    def relist(self):
-        """The list as it is now is in force."""
-        before = self.broker.text().count(" keys result=")
-        self.ring.write()
-        wait_until(lambda: self.broker.text().count(" keys result=") > before, "the allow list to be read again")
-
-    def send(self, name, *more, file=None, server=None):
-        return self.lab.tpn(self.broker, "send", "--profile", "lab", "--from", "cal@example.test", "--to",
-                            "ann@example.test", "--subject", "Due", "--text", "Due", "--timeout", str(int(20 * SLOW)),
-                            *self.ring.flags(name, file, server), *more)
+from tpn_keys import House, Ring
 
 
 def quick(result, started, words, what):
@@ -87,6 +39,7 @@ def test_everybody_has_its_door(lab):
     house.logged("who=\"producer trackpro at 127.0.0.1\"", "connect admin", "role")
     watcher = lab.add(monitor(house, "w1")).start()
     wait_until(lambda: "refuses this key" in watcher.text(), "the monitor to say that its key is refused")
+    house.audited("producer trackpro at 127.0.0.1", "connect admin", "the role of this key")
 
 
 def monitor(house, name):
@@ -107,6 +60,8 @@ def test_a_stranger_is_told_counted_and_let_in_once_listed(lab):
     check(house.ring._text("late", None, "secret") not in house.broker.text(), "a secret stands in the log")
     worker = lab.worker(house.broker, "w2", roots=[house.pickup], config=house.ring.worker("w2", liveness="1s", beat="200ms"))
     wait_until(lambda: "refuses this key" in worker.text(), "the worker to say that its key is refused", 30)
+    house.audited("stranger at 127.0.0.1", "connect submit", "not on the allow list")
+    house.broker.start()
     for name, role in (("late", "producer"), ("w2", "worker")):
         house.ring.entries[name] = {"role": role, "keys": [house.ring.public(name)], "profiles": ["lab"],
                                     "from": ["*"], "recipients": ["*"], "workers": ["w2"]}
@@ -150,6 +105,8 @@ def test_a_revoked_key_loses_its_open_connections(lab):
     house.relist()
     check_equal(links["trackpro"].submit(lab.request("trackpro-2")).status, pb.RECEIPT_STATUS_ACCEPTED, "listed again")
     wait_until(lambda: links["other"].state("other-2") == "HANDED_OFF", "the worker to be let in again", 40)
+    house.audited("revoked key", "TPN1.SUBMIT", "taken off the allow list")
+    house.audited("broker", "revoke key", "", outcome="done")
 
 
 def test_a_replay_is_a_duplicate_and_an_id_belongs_to_its_producer(lab):
@@ -193,6 +150,7 @@ def test_a_producer_hears_its_own_events_only(lab):
     check(not own.of("theirs"), "a producer hears another's event")
     house.counted("refused_by_policy")
     house.logged("producer other", "subscribe", "its own requests only")
+    house.audited("producer other", "subscribe", "its own requests only")
 
 
 def test_clients_say_what_is_wrong_with_the_keys(lab):
@@ -268,6 +226,9 @@ def test_a_folder_of_lists(lab):
     (folder / "trackpro.yaml").unlink()
     wait_until(lambda: "taken off" in link.submit(lab.request("two")).reason, "the file that is gone to count")
     check_equal(lab.tpn(broker, "status", *ring.flags("ann")).returncode, 0, "the other file")
+    # Written in its place: the folder itself looks as before.
+    (folder / "ann.yaml").write_text(json.dumps({"access": {"ann": ring.entries["ann"] | {"rights": []}}}))
+    wait_until(lambda: "may not read" in lab.tpn(broker, "status", *ring.flags("ann")).stderr, "the changed file to count")
 
 
 def test_keys_are_exchanged_without_an_outage(lab):

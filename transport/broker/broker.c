@@ -129,7 +129,7 @@ static void work_message(void *arg, struct bus *bus, enum err err, struct wire_i
         who = NULL;
     }
     if (err != ERR_OK) {
-        broker->refusals.counts[REFUSAL_MESSAGE]++;
+        keeper_note_broken(broker, who, in);
     }
     if (who == NULL || err != ERR_OK) {
         gate_send_error(bus, in);
@@ -354,6 +354,9 @@ void broker_stop(struct broker *broker)
     }
     broker->draining = true;
     loop_before_wait(broker->loop, NULL, NULL);
+    if (broker->ledger != NULL) {
+        refusal_flush(broker);
+    }
     retention_fini(&broker->retention);
     if (broker->tick.loop != NULL) {
         loop_timer_disarm(&broker->tick);

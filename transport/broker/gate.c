@@ -33,9 +33,7 @@ void gate_send_error(struct bus *bus, const struct wire_in *in)
     error.verb = (char *)(uintptr_t)wire_verb_name(in->verb);
     error.field = (char *)(uintptr_t)in->fault.field;
     error.reason = (char *)(uintptr_t)in->fault.rule;
-    char quoted[LOG_QUOTE_BYTES];
-    log_info("refused", "verb=%s field=%s rule=%s", error.verb, error.field,
-             log_quote(in->fault.rule, quoted));
+    log_debug("answer", "verb=ERROR to=%s field=%s", error.verb, error.field);
     if (bus_send(bus, &in->peer, WIRE_ERROR, &error.base, NULL) != ERR_OK) {
         log_debug("send", "verb=ERROR result=dropped");
     }
@@ -405,7 +403,7 @@ void gate_message(void *arg, struct bus *bus, enum err err, struct wire_in *in)
         return;
     }
     if (err != ERR_OK) {
-        broker->refusals.counts[REFUSAL_MESSAGE]++;
+        keeper_note_broken(broker, who, in);
         if (in->verb == WIRE_SUBMIT && in->raw != NULL && err != ERR_PROTO) {
             reject_unread(broker, in);
         } else {
@@ -418,7 +416,7 @@ void gate_message(void *arg, struct bus *bus, enum err err, struct wire_in *in)
         submit(broker, who, in);
         break;
     case WIRE_QUERY:
-        inquiry_query(broker, bus, keeper_producer(who), in);
+        inquiry_query(broker, bus, who, in);
         break;
     case WIRE_PROBE:
         probe_desk_ask(broker, bus, in);

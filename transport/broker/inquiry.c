@@ -33,6 +33,7 @@ struct inquiry {
     struct store_op *history; /* count, zeroed where nothing was asked */
     char **ids;               /* count, owned: as asked for */
     char *producer;           /* owned; null = any */
+    struct keeper_tab *tab;   /* of a QUERY: gets count back at the end; else null */
 };
 
 static struct inquiry *inquiry_new(struct broker *broker, struct bus *bus,
@@ -59,6 +60,9 @@ static void inquiry_free(struct inquiry *inquiry)
     free(inquiry->rows);
     free(inquiry->history);
     free(inquiry->ids);
+    if (inquiry->tab != NULL) {
+        keeper_asked(inquiry->broker, inquiry->tab, inquiry->count);
+    }
     free(inquiry->producer);
     free(inquiry);
 }
@@ -178,11 +182,18 @@ static void ask_row(struct inquiry *inquiry, size_t index, const char *id)
     ledger_add(inquiry->broker->ledger, op);
 }
 
-void inquiry_query(struct broker *broker, struct bus *bus, const char *producer,
-                   const struct wire_in *in)
+void inquiry_query(struct broker *broker, struct bus *bus, const struct access_entry *who,
+                   struct wire_in *in)
 {
     const PB(Query) *query = (const PB(Query) *)in->body;
+    const char *producer = keeper_producer(who);
+    struct keeper_tab *tab = keeper_asks(broker, who, in, query->n_ids);
+    if (tab == NULL) {
+        gate_send_error(bus, in);
+        return;
+    }
     struct inquiry *inquiry = inquiry_new(broker, bus, in, query->n_ids);
+    inquiry->tab = tab;
     inquiry->with_history = query->with_history;
     inquiry->producer = producer != NULL ? mem_text(producer) : NULL;
     inquiry->pending = 1; /* ours, so that it cannot end before all are asked */
@@ -436,7 +447,7 @@ void inquiry_admin(void *arg, struct bus *bus, enum err err, struct wire_in *in)
     struct broker *broker = arg;
     const struct access_entry *who = keeper_admit(broker, ACCESS_ADMIN, in);
     if (err != ERR_OK) {
-        broker->refusals.counts[REFUSAL_MESSAGE]++;
+        keeper_note_broken(broker, who, in);
     }
     if (who == NULL || err != ERR_OK || !keeper_may(broker, who, in)) {
         gate_send_error(bus, in);

@@ -4,11 +4,12 @@
 
 #include "bus.h"
 
+struct access_entry;
 struct broker;
 
-/* QUERY: the requests of this producer (null = any; copied), in the order asked for, unknown ones with STATE_UNSPECIFIED; answered by STATE. */
-void inquiry_query(struct broker *broker, struct bus *bus, const char *producer,
-                   const struct wire_in *in);
+/* QUERY: the requests of who (an operator: anybody's), in the order asked for, unknown ones with STATE_UNSPECIFIED; answered by STATE. */
+void inquiry_query(struct broker *broker, struct bus *bus, const struct access_entry *who,
+                   struct wire_in *in);
 
 /* bus_message_fn of the admin socket; arg is the broker. */
 void inquiry_admin(void *arg, struct bus *bus, enum err err, struct wire_in *in);

@@ -6,6 +6,7 @@
  * between its end and its next begin, and says nothing on network folders. */
 #include "keeper.h"
 
+#include "audit.h"
 #include "broker.h"
 #include "log.h"
 #include "mem.h"
@@ -18,15 +19,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ERRORS_BYTES = 65536 };
+enum {
+    ERRORS_BYTES = 65536,
+    ASKED_OF_ONE = 2000, /* requests under way in questions; one question has at most 1000 */
+    ASKED_OF_ALL = 10000 /* below what makes producers wait with new requests (gate.c) */
+};
 
 /* ---- words ---- */
 
 static bool refuse(struct broker *broker, enum refusal_kind kind, const char *who,
                    const char *target, struct wire_in *in, const char *rule)
 {
-    const struct refusal_text text = {
-        .who = who, .act = wire_verb_name(in->verb), .target = target, .why = rule};
+    const struct refusal_text text = {.who = who,
+                                      .act = in->verb != WIRE_NONE ? wire_verb_name(in->verb)
+                                                                   : "no verb of ours",
+                                      .target = target,
+                                      .why = rule};
     if (in->fault.rule != rule) {
         in->fault.field[0] = '\0';
         (void)snprintf(in->fault.rule, sizeof in->fault.rule, "%s", rule);
@@ -39,7 +47,8 @@ static bool refuse_entry(struct broker *broker, enum refusal_kind kind,
                          const struct access_entry *who, struct wire_in *in, const char *rule)
 {
     char name[BUS_KEY_NAME_BYTES + 16];
-    (void)snprintf(name, sizeof name, "%s %s", bus_key_role_name((enum bus_key_role)who->role),
+    (void)snprintf(name, sizeof name, "%s %s",
+                   who->open ? "keyless" : bus_key_role_name((enum bus_key_role)who->role),
                    who->name);
     return refuse(broker, kind, name, in->fault.field, in, rule);
 }
@@ -122,7 +131,7 @@ enum err keeper_open(struct broker *broker, struct err_text *why)
     return zap_open(&keeper->zap, broker->zmq_context, broker->loop, let_in, broker, why);
 }
 
-static void free_bucket(void *arg, void *value)
+static void free_tab(void *arg, void *value)
 {
     (void)arg;
     free(value);
@@ -133,8 +142,8 @@ void keeper_close(struct broker *broker)
     struct keeper *keeper = &broker->keeper;
     zap_close(&keeper->zap);
     access_free(&keeper->list);
-    map_each(keeper->buckets, free_bucket, NULL);
-    map_clear(&keeper->buckets);
+    map_each(keeper->tabs, free_tab, NULL);
+    map_clear(&keeper->tabs);
     map_clear(&keeper->listeners);
     bus_lock_fini(&keeper->lock);
 }
@@ -163,6 +172,7 @@ static void compare(void *arg, const struct access_entry *before)
         }
         log_warn("keys", "name=%s role=%s key='%s' result=revoked", before->name,
                  bus_key_role_name((enum bus_key_role)before->role), key);
+        audit_record(change->broker, "broker", "revoke key", before->name, AUDIT_DONE, key);
         change->listener_lost |= map_get_text(change->broker->keeper.listeners, key) != NULL;
     }
 }
@@ -187,7 +197,12 @@ void keeper_reload(struct broker *broker)
 {
     struct keeper *keeper = &broker->keeper;
     struct access *list = NULL;
-    if (keeper->list == NULL || read_list(broker, &list) != ERR_OK) {
+    if (keeper->list == NULL) {
+        return;
+    }
+    if (read_list(broker, &list) != ERR_OK) {
+        audit_record(broker, "broker", "read allow list", broker->conf->allow, AUDIT_FAILED,
+                     keeper->fault);
         return;
     }
     struct change change = {.broker = broker, .now = list};
@@ -195,6 +210,7 @@ void keeper_reload(struct broker *broker)
     access_free(&keeper->list);
     keeper->list = list;
     log_info("keys", "result=read count=%zu", access_keys(list));
+    audit_record(broker, "broker", "read allow list", broker->conf->allow, AUDIT_DONE, "");
     drop_workers(broker);
     if (change.listener_lost) {
         /* A subscription cannot be taken from a connection: all of them connect again, and are asked. */
@@ -287,14 +303,36 @@ void keeper_sign(const struct access_entry *who, struct wire_in *in)
     *text = mem_text(who->name);
 }
 
-static struct policy_bucket *bucket_of(struct keeper *keeper, const char *name)
+static struct keeper_tab *tab_of(struct keeper *keeper, const char *name)
 {
-    struct policy_bucket *bucket = map_get_text(keeper->buckets, name);
-    if (bucket == NULL) { /* one a name of the list: bounded by it */
-        bucket = mem_zero(1, sizeof *bucket);
-        (void)map_put_text(&keeper->buckets, name, bucket);
+    struct keeper_tab *tab = map_get_text(keeper->tabs, name);
+    if (tab == NULL) { /* one a name of the list: bounded by it */
+        tab = mem_zero(1, sizeof *tab);
+        (void)map_put_text(&keeper->tabs, name, tab);
     }
-    return bucket;
+    return tab;
+}
+
+struct keeper_tab *keeper_asks(struct broker *broker, const struct access_entry *who,
+                               struct wire_in *in, size_t count)
+{
+    struct keeper *keeper = &broker->keeper;
+    struct keeper_tab *tab = tab_of(keeper, who->name);
+    if ((tab->asked > 0 && tab->asked + count > ASKED_OF_ONE) ||
+        keeper->asked + count > ASKED_OF_ALL) {
+        (void)refuse_entry(broker, REFUSAL_RATE, who, in,
+                           "too many questions are under way: wait for their answers");
+        return NULL;
+    }
+    tab->asked += count;
+    keeper->asked += count;
+    return tab;
+}
+
+void keeper_asked(struct broker *broker, struct keeper_tab *tab, size_t count)
+{
+    tab->asked -= count;
+    broker->keeper.asked -= count;
 }
 
 bool keeper_accepts(struct broker *broker, const struct access_entry *who, struct wire_in *in,
@@ -308,7 +346,7 @@ bool keeper_accepts(struct broker *broker, const struct access_entry *who, struc
     if (!policy_request(who, request, wire_blob_len(in->raw), &in->fault)) {
         return refuse_entry(broker, REFUSAL_POLICY, who, in, in->fault.rule);
     }
-    *wait_ms = policy_take(bucket_of(&broker->keeper, who->name), who->per_minute,
+    *wait_ms = policy_take(&tab_of(&broker->keeper, who->name)->bucket, who->per_minute,
                            broker_now_ms(broker));
     return *wait_ms == 0 ||
            refuse_entry(broker, REFUSAL_RATE, who, in,
@@ -322,6 +360,14 @@ bool keeper_names_worker(struct broker *broker, const struct access_entry *who,
     return who->open || access_lists(&who->workers, name) ||
            refuse_entry(broker, REFUSAL_POLICY, who, in,
                         "this key may not be a worker of that name: workers (allow list)");
+}
+
+void keeper_note_broken(struct broker *broker, const struct access_entry *who,
+                        struct wire_in *in)
+{
+    if (who != NULL) {
+        (void)refuse_entry(broker, REFUSAL_MESSAGE, who, in, in->fault.rule);
+    }
 }
 
 const char *keeper_producer(const struct access_entry *who)

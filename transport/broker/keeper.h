@@ -11,6 +11,7 @@
 #include "access.h"
 #include "bus_lock.h"
 #include "err.h"
+#include "policy.h"
 #include "wire.h"
 
 #include <stdbool.h>
@@ -23,6 +24,12 @@ struct zap;
 
 enum { KEEPER_FAULT_BYTES = 512 };
 
+/* What one owner has used up, over all its connections. */
+struct keeper_tab {
+    struct policy_bucket bucket;
+    size_t asked;
+};
+
 struct keeper {
     struct bus_lock lock;
     struct access *list;            /* null without keys */
@@ -30,7 +37,8 @@ struct keeper {
     uint64_t stamp;                 /* access_stamp of what was read last, good or not */
     char fault[KEEPER_FAULT_BYTES]; /* why the last reading was refused; "" = it was not */
     struct zap *zap;
-    struct map *buckets;          /* producer's name -> struct policy_bucket */
+    struct map *tabs;             /* owner's name -> struct keeper_tab */
+    size_t asked;                 /* requests that were asked for and not answered yet */
     struct map *listeners;        /* keys that subscribed; the values are not null */
     char topic[WIRE_TOPIC_BYTES]; /* of keeper_subscription's last answer */
 };
@@ -73,6 +81,16 @@ bool keeper_accepts(struct broker *broker, const struct access_entry *who, struc
 /* May this worker's key have that name? False: as keeper_admit. */
 bool keeper_names_worker(struct broker *broker, const struct access_entry *who,
                          struct wire_in *in, const char *name) NODISCARD;
+
+/* May who ask for so many requests more? A question costs a read of the store for each, so what is under way has a limit, for
+ * one name and for all together. Null: not now, counted, in->fault says so. Else keeper_asked gives it back. */
+struct keeper_tab *keeper_asks(struct broker *broker, const struct access_entry *who,
+                               struct wire_in *in, size_t count) NODISCARD;
+void keeper_asked(struct broker *broker, struct keeper_tab *tab, size_t count);
+
+/* A message of who (null = nobody any more: already told) had frames or fields that break a rule: count and log it. */
+void keeper_note_broken(struct broker *broker, const struct access_entry *who,
+                        struct wire_in *in);
 
 /* The producer whose requests who may ask for: a name, or null = anybody's (operators). */
 const char *keeper_producer(const struct access_entry *who);

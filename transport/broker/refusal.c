@@ -2,6 +2,7 @@
  * record, so the memory and the disk that a stranger can take have an end. */
 #include "refusal.h"
 
+#include "audit.h"
 #include "broker.h"
 #include "clock.h"
 #include "log.h"
@@ -19,6 +20,7 @@ struct refusal {
     char *act;
     char *why;
     char *key; /* in the map */
+    enum refusal_kind kind;
     int64_t told_ms;
     uint64_t more; /* since then */
 };
@@ -37,16 +39,22 @@ static void refusal_free(struct refusal *refusal)
     free(refusal);
 }
 
+/* Into the log and the audit record; count: how many of its sort. */
 static void tell(struct broker *broker, const struct refusal *refusal, const char *target,
-                 const char *why)
+                 const char *why, uint64_t count)
 {
     char quoted_who[LOG_QUOTE_BYTES];
     char quoted_target[LOG_QUOTE_BYTES];
     char quoted_why[LOG_QUOTE_BYTES];
-    (void)broker;
-    log_warn("refused", "who=%s act=\"%s\" target=%s why=%s",
+    log_warn("refused", "who=%s act=\"%s\" target=%s why=%s count=%llu",
              log_quote(refusal->who, quoted_who), refusal->act,
-             log_quote(target, quoted_target), log_quote(why, quoted_why));
+             log_quote(target, quoted_target), log_quote(why, quoted_why),
+             (unsigned long long)count);
+    if (refusal->kind == REFUSAL_MESSAGE) {
+        return;
+    }
+    audit_record_count(broker, refusal->who, refusal->act, target, AUDIT_REFUSED, why,
+                       count < UINT32_MAX ? (uint32_t)count : UINT32_MAX);
 }
 
 static struct refusal *find(struct refusals *refusals, const struct refusal_text *text)
@@ -87,7 +95,8 @@ void refusal_note(struct broker *broker, enum refusal_kind kind,
     }
     char *why = mem_format("%s: %s", kind_names[kind], text->why);
     refusal->told_ms = clock_mono_ms();
-    tell(broker, refusal, text->target, why);
+    refusal->kind = kind;
+    tell(broker, refusal, text->target, why, 1);
     free(why);
 }
 
@@ -105,10 +114,7 @@ static void sweep_one(void *arg, void *value)
         return;
     }
     if (refusal->more > 0) {
-        char *why = mem_format("%llu more in a minute: %s", (unsigned long long)refusal->more,
-                               refusal->why);
-        tell(sweep->broker, refusal, "", why);
-        free(why);
+        tell(sweep->broker, refusal, "", refusal->why, refusal->more);
         refusal->more = 0;
         refusal->told_ms = clock_mono_ms();
         return;
@@ -127,15 +133,16 @@ void refusal_tick(struct broker *broker)
     }
 }
 
+void refusal_flush(struct broker *broker)
+{
+    struct sweep sweep = {broker, INT64_MAX};
+    map_each(broker->refusals.recent, sweep_one, &sweep);
+}
+
 static void drop_one(void *arg, void *value)
 {
-    struct refusal *refusal = value;
     (void)arg;
-    if (refusal->more > 0) {
-        log_warn("refused", "who=\"%s\" act=\"%s\" more=%llu", refusal->who, refusal->act,
-                 (unsigned long long)refusal->more);
-    }
-    refusal_free(refusal);
+    refusal_free(value);
 }
 
 void refusal_fini(struct broker *broker)

@@ -15,7 +15,7 @@ enum refusal_kind {
     REFUSAL_REVOKED, /* a message of a connection whose key was taken off the list */
     REFUSAL_POLICY,  /* a request or an act that the owner of the key may not make */
     REFUSAL_RATE,    /* too many requests a minute */
-    REFUSAL_MESSAGE, /* frames or fields that break a rule; counted only */
+    REFUSAL_MESSAGE, /* frames or fields that break a rule: no attempt at anything, so not in the audit record */
     REFUSAL_KINDS
 };
 
@@ -39,7 +39,10 @@ void refusal_note(struct broker *broker, enum refusal_kind kind,
 /* Tell the numbers of those whose minute is over; call it about once a second. */
 void refusal_tick(struct broker *broker);
 
-/* Forget all that was not told; the numbers are logged. */
+/* Tell all numbers now: before the store is closed. */
+void refusal_flush(struct broker *broker);
+
+/* Forget all. */
 void refusal_fini(struct broker *broker);
 
 #endif
