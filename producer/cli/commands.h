@@ -4,6 +4,7 @@
 
 /* Each takes its own name as argv[0] and returns an exit code (options.h). */
 int command_alert(int argc, char *argv[]);
+int command_evidence(int argc, char *argv[]);
 int command_explain(int argc, char *argv[]);
 int command_keys(int argc, char *argv[]);
 int command_profile(int argc, char *argv[]);

@@ -18,6 +18,7 @@ struct command_row {
 /* Keep sorted by name. */
 static const struct command_row commands[] = {
     {"alert", command_alert, "tell custodians which items are due, from a table"},
+    {"evidence", command_evidence, "export, verify, days: who was told what, and the proof"},
     {"explain", command_explain, "tell the whole story of one request"},
     {"keys", command_keys, "new, show: key pairs for brokers, producers, workers, operators"},
     {"profile", command_profile, "ls, show, check, test, seal, import-cdo: the mailing profiles"},

@@ -8,6 +8,7 @@
 
 #include "broker.h"
 #include "check.h"
+#include "chronicle.h"
 #include "digest.h"
 #include "inquiry.h"
 #include "log.h"
@@ -417,6 +418,9 @@ void gate_message(void *arg, struct bus *bus, enum err err, struct wire_in *in)
         break;
     case WIRE_QUERY:
         inquiry_query(broker, bus, who, in);
+        break;
+    case WIRE_REPLAY:
+        chronicle_replay(broker, bus, keeper_producer(who), in);
         break;
     case WIRE_PROBE:
         probe_desk_ask(broker, bus, in);

@@ -5,6 +5,7 @@
 #include "inquiry.h"
 
 #include "broker.h"
+#include "chronicle.h"
 #include "clock.h"
 #include "gate.h"
 #include "hold.h"
@@ -460,6 +461,15 @@ void inquiry_admin(void *arg, struct bus *bus, enum err err, struct wire_in *in)
         break;
     case WIRE_QUEUE_SHOW:
         show(broker, bus, in);
+        break;
+    case WIRE_REPLAY:
+        chronicle_replay(broker, bus, NULL, in);
+        break;
+    case WIRE_DAYS:
+        chronicle_days(broker, bus, in);
+        break;
+    case WIRE_EVIDENCE:
+        chronicle_evidence(broker, bus, in);
         break;
     case WIRE_QUEUE_ACT:
         operate_act(broker, bus, in);

@@ -20,6 +20,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -316,6 +317,22 @@ static void checkpoint(struct sqlite_store *store)
     store->wal_pages = 0;
 }
 
+/* The head of a day that is over goes into the log of the program: a copy of it leaves the machine with the journal, and so
+ * proves the day against whoever can write the store. */
+static void tell_heads(const struct sqlite_store *store)
+{
+    for (int i = 0; i < STORE_LOG_COUNT; i++) {
+        const struct chain *over = &store->before.chains[i];
+        char date[CHAIN_DATE_BYTES];
+        char head[2 * DIGEST_BYTES + 1];
+        if (over->count > 0 && over->first != store->now.chains[i].first) {
+            log_info("evidence-day", "log=%s day=%s entries=%" PRIu64 " head=%s",
+                     i == STORE_LOG_EVENTS ? "events" : "audit", chain_date(over->day, date),
+                     over->count, digest_hex(over->head, DIGEST_BYTES, head));
+        }
+    }
+}
+
 static enum store_call engine_exec(struct store *base, struct store_op *const ops[],
                                    size_t count, struct err_text *why)
 {
@@ -331,6 +348,7 @@ static enum store_call engine_exec(struct store *base, struct store_op *const op
     }
     settle_duplicates(store, call == STORE_CALL_DONE);
     if (call == STORE_CALL_DONE) {
+        tell_heads(store);
         if (store->wal_pages >= WAL_MANY_PAGES) {
             checkpoint(store);
         }
