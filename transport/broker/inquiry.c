@@ -163,6 +163,7 @@ static void row_came(void *arg, struct ledger_op *op)
         if (inquiry->with_history) {
             struct ledger_op *next = ledger_op_new(STORE_HISTORY, history_came, inquiry);
             next->number = index;
+            next->question = true;
             next->store.history.pk = inquiry->rows[index].pk;
             next->store.history.limit = HISTORY_LIMIT;
             inquiry->pending++;
@@ -176,6 +177,7 @@ static void ask_row(struct inquiry *inquiry, size_t index, const char *id)
 {
     inquiry->ids[index] = mem_text(id);
     struct ledger_op *op = ledger_op_new(STORE_GET, row_came, inquiry);
+    op->question = true;
     op->number = index;
     op->store.get.producer = inquiry->producer;
     op->store.get.id = inquiry->ids[index];
@@ -283,6 +285,7 @@ static void list(struct broker *broker, struct bus *bus, const struct wire_in *i
     page->bus = bus;
     page->peer = in->peer;
     struct ledger_op *op = ledger_op_new(STORE_LIST, page_came, page);
+    op->question = true;
     if (wish->filter != NULL) {
         page->profile = text_or_null(wish->filter->profile);
         page->producer = text_or_null(wish->filter->producer);
@@ -439,6 +442,7 @@ static void counts_came(void *arg, struct ledger_op *op)
 static void stats(struct broker *broker, const struct wire_in *in)
 {
     struct ledger_op *op = ledger_op_new(STORE_COUNTS, counts_came, broker);
+    op->question = true;
     op->arg2 = mem_copy(&in->peer, sizeof in->peer);
     ledger_add(broker->ledger, op);
 }

@@ -5,7 +5,8 @@
  * with these fields set (protobuf.dev/programming-guides/encoding, "Last One Wins").
  *
  * Design notes: one batch at a time is what keeps a failed commit simple. Nothing behind it has reached the store, so its
- * moves can be tried again in the order they were made. A commit whose outcome is not known even to the engine ends
+ * moves can be tried again in the order they were made. Questions (what operators and producers want to see) go on being
+ * answered meanwhile, in batches of their own: a full disk can be read. A commit whose outcome is not known even to the engine ends
  * the program: what is true then stands on the disk, and a new start reads it. */
 #include "ledger.h"
 
@@ -35,7 +36,9 @@ struct ledger {
     struct loop_timer patience;
     struct op_queue out; /* of the batch that is on its way, in order */
     struct store_batch batch;
-    bool busy; /* the batch is on its way */
+    bool busy;       /* the batch is on its way */
+    bool asking;     /* it has questions only */
+    bool unreadable; /* the last one of that kind failed: the next goes with the retry */
     bool healthy;
     bool
         lost; /* what the disk holds is not known: nothing more is acknowledged, the program ends */
@@ -116,7 +119,8 @@ static void finish(struct ledger *ledger, struct ledger_op *op)
     ledger_op_free(&op);
 }
 
-/* The batch is certainly not done. What records a thing that happened stays; the rest is refused. */
+/* The batch is certainly not done. What records a thing that happened stays, and so do questions that stood beside it; the
+ * rest is refused. */
 static void put_back(struct ledger *ledger)
 {
     struct op_queue keep = TAILQ_HEAD_INITIALIZER(keep);
@@ -124,7 +128,7 @@ static void put_back(struct ledger *ledger)
     while ((op = TAILQ_FIRST(&ledger->out)) != NULL) {
         TAILQ_REMOVE(&ledger->out, op, link);
         if (op->store.kind == STORE_MOVE || op->store.kind == STORE_NOTE ||
-            op->store.kind == STORE_AUDIT) {
+            op->store.kind == STORE_AUDIT || (op->question && !ledger->asking)) {
             TAILQ_INSERT_TAIL(&keep, op, link);
             ledger->waiting_count++;
             continue;
@@ -153,11 +157,14 @@ static void came_back(void *arg, struct store_batch *batch)
         }
         ledger->healthy = false;
         ledger->why = batch->why;
+        ledger->unreadable = ledger->asking;
         put_back(ledger);
-        loop_timer_arm(&ledger->retry, RETRY_MS);
+        if (!loop_timer_armed(&ledger->retry)) {
+            loop_timer_arm(&ledger->retry, RETRY_MS);
+        }
         return;
     }
-    if (!ledger->healthy) {
+    if (!ledger->healthy && !ledger->asking) {
         log_info("store", "result=recovered");
         ledger->healthy = true;
     }
@@ -168,12 +175,20 @@ static void came_back(void *arg, struct store_batch *batch)
     }
 }
 
-static void give(struct ledger *ledger)
+enum given { GIVE_ALL, GIVE_QUESTIONS };
+
+static void give(struct ledger *ledger, enum given given)
 {
     struct store_batch *batch = &ledger->batch;
+    struct ledger_op *next = NULL;
     batch->count = 0;
-    struct ledger_op *op = NULL;
-    while (batch->count < STORE_BATCH_ROOM && (op = TAILQ_FIRST(&ledger->waiting)) != NULL) {
+    ledger->asking = given == GIVE_QUESTIONS;
+    for (struct ledger_op *op = TAILQ_FIRST(&ledger->waiting);
+         op != NULL && batch->count < STORE_BATCH_ROOM; op = next) {
+        next = TAILQ_NEXT(op, link);
+        if (given == GIVE_QUESTIONS && !op->question) {
+            continue;
+        }
         TAILQ_REMOVE(&ledger->waiting, op, link);
         ledger->waiting_count--;
         op->store.result = STORE_PENDING;
@@ -196,9 +211,12 @@ static void patience_over(void *arg)
 static void retry_now(void *arg)
 {
     struct ledger *ledger = arg;
-    if (!ledger->busy) {
-        give(ledger);
+    if (ledger->busy) { /* with questions */
+        loop_timer_arm(&ledger->retry, RETRY_MS);
+        return;
     }
+    ledger->unreadable = false;
+    give(ledger, GIVE_ALL);
     if (!ledger->busy) { /* nothing was waiting: find out with the next op */
         ledger->healthy = true;
     }
@@ -262,8 +280,13 @@ void ledger_add(struct ledger *ledger, struct ledger_op *op)
 void ledger_pump(struct ledger *ledger)
 {
     store_thread_pump(ledger->thread);
-    if (!ledger->busy && ledger->hurry && ledger->healthy && !ledger->lost) {
-        give(ledger);
+    if (ledger->busy || !ledger->hurry || ledger->lost) {
+        return;
+    }
+    if (ledger->healthy) {
+        give(ledger, GIVE_ALL);
+    } else if (!ledger->unreadable) {
+        give(ledger, GIVE_QUESTIONS);
     }
 }
 

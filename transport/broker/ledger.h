@@ -31,6 +31,8 @@ struct ledger_op {
     void *arg2; /* for done */
     bool
         patient; /* need not be committed by itself: rides with the next op, or goes after LEDGER_PATIENCE_MS */
+    bool
+        question; /* only shown to somebody: may overtake the moves that a full disk holds up */
     uint64_t number; /* for done */
     uint8_t *event; /* owned: what store.event points to, with room for the numbers behind it */
     uint8_t *results; /* owned: what store.move.results points to */
