@@ -20,6 +20,7 @@ struct profile_row {
 static const struct profile_row verbs[] = {
     {"check", profile_check, "would the broker take its file as it is now?"},
     {"import-cdo", profile_import_cdo, "make a profile of CDO configuration fields"},
+    {"login", profile_login, "get an OAuth 2 refresh token: a person confirms it in a browser"},
     {"ls", profile_ls, "list the profiles that are in force"},
     {"seal", profile_seal, "encrypt a secret for the workers"},
     {"show", profile_show, "show the settings of one"},

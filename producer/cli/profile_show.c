@@ -1,10 +1,9 @@
 /* tpn profile ls, show, check: what the broker's profiles say. For operators. */
 #include "profile_verbs.h"
 
-#include "ask.h"
-#include "filter.h"
 #include "options.h"
 #include "pb_text.h"
+#include "profile_ask.h"
 #include "show.h"
 
 #include <inttypes.h>
@@ -48,21 +47,6 @@ static int fail(const struct command *command, enum err err, const struct err_te
     return err == ERR_AGAIN ? EXIT_UNREACHABLE : EXIT_USAGE;
 }
 
-static enum err ask_profiles(const struct common_options *common, const char *name, bool check,
-                             ProtobufCMessage **answer, struct err_text *why)
-{
-    struct ask ask = {0};
-    PB(ProfileAsk) body = PB_INIT(PROFILE_ASK);
-    body.name = filter_text(name);
-    body.check = check;
-    enum err err = ask_open(&ask, common, common->admin, why);
-    if (err == ERR_OK) {
-        err = ask_for(&ask, WIRE_PROFILES, &body.base, WIRE_PROFILES_OK, answer, why);
-    }
-    ask_close(&ask);
-    return err;
-}
-
 /* ---- how they are shown ---- */
 
 static void print_line(const PB(Profile) *profile)
@@ -92,7 +76,7 @@ static int list(const struct common_options *common)
 {
     struct err_text why = {0};
     ProtobufCMessage *answer = NULL;
-    enum err err = ask_profiles(common, NULL, false, &answer, &why);
+    enum err err = profile_ask(common, NULL, false, &answer, &why);
     if (err != ERR_OK) {
         return fail(&ls_command, err, &why);
     }
@@ -112,7 +96,7 @@ static int show(const struct common_options *common, const char *name)
 {
     struct err_text why = {0};
     ProtobufCMessage *answer = NULL;
-    enum err err = ask_profiles(common, name, false, &answer, &why);
+    enum err err = profile_ask(common, name, false, &answer, &why);
     if (err != ERR_OK) {
         return fail(&show_command, err, &why);
     }
@@ -133,7 +117,7 @@ static int check(const struct common_options *common)
 {
     struct err_text why = {0};
     ProtobufCMessage *answer = NULL;
-    enum err err = ask_profiles(common, NULL, true, &answer, &why);
+    enum err err = profile_ask(common, NULL, true, &answer, &why);
     if (err != ERR_OK) {
         return fail(&check_command, err, &why);
     }

@@ -5,6 +5,7 @@
 /* Each takes its own name as argv[0] and returns an exit code (options.h). */
 int profile_check(int argc, char *argv[]);
 int profile_import_cdo(int argc, char *argv[]);
+int profile_login(int argc, char *argv[]);
 int profile_ls(int argc, char *argv[]);
 int profile_seal(int argc, char *argv[]);
 int profile_show(int argc, char *argv[]);
