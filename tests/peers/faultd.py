@@ -85,18 +85,16 @@ STARTTLS_ANSWER = {
 }
 TLS_MODES = {"starttls-garbage", "starttls-close", "cert-srv", "cert-dnsonly", "cert-wrong", "cert-expired",
              "cert-self", "tls10", "tls12", *STARTTLS_ANSWER}
-# Asked for in 26-hostile-servers; the others in 04-smtp-faults and 25-reply-classes.
-HOSTILE = {
+MODES = sorted({
+    "plain", "greet-never", "greet-close", "greet-rst", "greet-garbage", "no-ehlo", "no-pipelining",
+    "mail-421-3rd", "data-451", "data-554", "data-drop", "body-rst", "body-drop",
+    "drop-after-dot", "rst-after-dot", "stall-after-dot", "close-after-250", "quit-stall", "drip",
+    "auth-echo", "auth-ok", "size-1000", "all-welcome", "rcpt-limit-3", "rcptmax-3",
     "no-starttls", "ehlo-421", "stumble", "rcpt-missing", "rcpt-354", "data-250", "data-421", "body-stall", "body-421",
     "early-250", "421-after-dot", "354-after-dot", "twice-after-dot", "idle-421", "utf8",
     "auth-drop", *AUTH_OFFER, *AUTH_ANSWER,
-    *MAIL_ANSWER, *ENDLESS, *DRIPS, *TLS_MODES} - {"mail-530", "mail-452", "auth-535"}
-MODES = sorted({
-    "plain", "greet-never", "greet-close", "greet-rst", "greet-garbage", "no-ehlo", "no-pipelining",
-    "mail-530", "mail-421-3rd", "mail-452", "data-451", "data-554", "data-drop", "body-rst", "body-drop",
-    "drop-after-dot", "rst-after-dot", "stall-after-dot", "close-after-250", "quit-stall", "drip",
-    "auth-535", "auth-echo", "auth-ok", "size-1000", "all-welcome", "rcpt-limit-3", "rcptmax-3",
-    *HOSTILE, *GREETING_ANSWER, *DOT_ANSWER})
+    *MAIL_ANSWER, *ENDLESS, *DRIPS, *TLS_MODES,
+    *GREETING_ANSWER, *DOT_ANSWER})
 
 
 class Gone(Exception):
