@@ -6,6 +6,7 @@
 
 #include "pb.h"
 #include "settings.h"
+#include "text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,6 +68,7 @@ struct cdo_line {
     size_t number;
     char field[FIELD_BYTES]; /* lower case, without the namespace and without "cdo" */
     char value[CDO_VALUE_BYTES];
+    bool good; /* the value is one line of text and not too long */
 };
 
 static void note(struct cdo_import *import, const struct cdo_line *line, const char *what,
@@ -221,8 +223,8 @@ static bool is_letter(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-/* Copy without blanks around it and without one pair of quotes. */
-static void copy_value(const char *from, size_t len, char out[CDO_VALUE_BYTES])
+/* Copy without blanks around it and without one pair of quotes. False when it is no line of text that fits. */
+static bool copy_value(const char *from, size_t len, char out[CDO_VALUE_BYTES])
 {
     while (len > 0 && strchr(" \t", *from) != NULL) {
         from++;
@@ -235,7 +237,11 @@ static void copy_value(const char *from, size_t len, char out[CDO_VALUE_BYTES])
         from++;
         len -= 2;
     }
-    (void)snprintf(out, CDO_VALUE_BYTES, "%.*s", (int)(len < CDO_VALUE_BYTES ? len : 0), from);
+    if (len >= CDO_VALUE_BYTES || text_check(from, len, TEXT_LINE) != TEXT_OK) {
+        return false;
+    }
+    (void)snprintf(out, CDO_VALUE_BYTES, "%.*s", (int)len, from);
+    return true;
 }
 
 /* Where the field's name begins: behind the namespace, or at the constant, or at the first letter. */
@@ -275,7 +281,7 @@ static bool split(const char *text, struct cdo_line *line)
     if (value == NULL || line->field[0] == '\0') {
         return false;
     }
-    copy_value(value + 1, strlen(value + 1), line->value);
+    line->good = copy_value(value + 1, strlen(value + 1), line->value);
     return true;
 }
 
@@ -283,6 +289,10 @@ static void read_line(struct cdo_import *import, const char *text, size_t number
 {
     struct cdo_line line = {.number = number};
     if (!split(text, &line)) {
+        return;
+    }
+    if (!line.good) {
+        refuse(import, &line, "the value is too long, or no line of UTF-8 text");
         return;
     }
     for (size_t i = 0; i < ROWS; i++) {

@@ -43,6 +43,8 @@ REFUSED = (  # input, what is said
     ("smtpauthenticate=0", "smtp_server: refused: "),
     ("smtpserver=a.test\nsmtpusessl=maybe", "smtpusessl: line 2: refused: must be true or false"),
     ("smtpserver=" + "a" * 5000, "line 1: refused: too long"),
+    ("smtpserver=" + "a" * 1500, "smtpserver: line 1: refused: the value is too long"),
+    ("smtpserver=a\x01b", "smtpserver: line 1: refused: the value is too long, or no line of UTF-8 text"),
 )
 IGNORED = ("autopromotebodyparts", "flushbuffersonwrite", "httpcookies", "languagecode", "savesentitems", "sendemailaddress",
            "senduserreplyemailaddress", "urlgetlatestversion", "urlproxyserver", "usemessageresponsetext")
