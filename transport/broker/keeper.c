@@ -251,7 +251,7 @@ const struct access_entry *keeper_admit(struct broker *broker, enum access_door 
 }
 
 /* What an operator needs for a verb; what does not stand here needs ACT. */
-static const unsigned verb_rights[WIRE_VERB_COUNT] = {
+static const enum access_right verb_rights[WIRE_VERB_COUNT] = {
     [WIRE_QUERY] = ACCESS_READ, [WIRE_QUEUE_LS] = ACCESS_READ, [WIRE_QUEUE_SHOW] = ACCESS_READ,
     [WIRE_STATS] = ACCESS_READ, [WIRE_PROFILES] = ACCESS_READ, [WIRE_TOP] = ACCESS_READ,
     [WIRE_DAYS] = ACCESS_READ,  [WIRE_EVIDENCE] = ACCESS_READ, [WIRE_REPLAY] = ACCESS_READ,
@@ -275,8 +275,8 @@ bool keeper_may(struct broker *broker, const struct access_entry *who, struct wi
         return refuse_entry(broker, REFUSAL_ROLE, who, in,
                             "only the key of a producer may submit");
     }
-    unsigned wanted = verb_rights[in->verb] != 0 ? verb_rights[in->verb] : ACCESS_ACT;
-    if ((who->right_bits & wanted) != wanted) {
+    enum access_right wanted = verb_rights[in->verb] != 0 ? verb_rights[in->verb] : ACCESS_ACT;
+    if (!keeper_has_right(who, wanted)) {
         return refuse_entry(broker, REFUSAL_POLICY, who, in,
                             wanted == ACCESS_READ
                                 ? "this operator may not read: rights (allow list)"
