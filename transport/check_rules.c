@@ -765,6 +765,7 @@ static const struct check_rule stats_rules[] = {
     {.field = "handshakes_failed", .form = CHECK_NUMBER},
     {.field = "keys", .form = CHECK_NUMBER},
     {.field = "keys_fault", .form = CHECK_LINE, .max = 512},
+    {.field = "duplicates", .form = CHECK_NUMBER},
 };
 static const struct check_set stats = SET(stats);
 

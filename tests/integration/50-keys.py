@@ -134,6 +134,11 @@ def test_a_replay_is_a_duplicate_and_an_id_belongs_to_its_producer(lab):
     done = desk.answer([b"TPN1.QUEUE_ACT", act.SerializeToString()])[1].results[0]
     check(done.done and "by ann" in done.reason and "director" not in done.reason, f"the act: {done}")
     check_equal(mine.state("case-1"), "ACCEPTED", "the one of that id that was not meant")
+    house.counted("duplicates", 1)
+    house.counted("refused_by_policy", 2)
+    house.audited("producer trackpro", "TPN1.SUBMIT", "duplicate: the same request again")
+    house.audited("producer trackpro", "TPN1.SUBMIT", "is already used for a request with other content")
+    check_equal(house.audited("producer other", "TPN1.QUERY", "a request of another producer").target, "case-1", "what was asked for")
 
 
 def test_a_producer_hears_its_own_events_only(lab):

@@ -175,6 +175,17 @@ struct submission {
     struct wire_fault fault; /* why it is not accepted, should it not be known already */
 };
 
+static void note(const struct submission *submission, enum refusal_kind kind, const char *rule)
+{
+    char who[STORE_PRODUCER_BYTES + 16];
+    (void)snprintf(who, sizeof who, "producer %s", submission->request->lane->key.producer);
+    refusal_note(submission->broker, kind,
+                 &(struct refusal_text){.who = who,
+                                        .act = wire_verb_name(WIRE_SUBMIT),
+                                        .target = submission->request->id,
+                                        .why = rule});
+}
+
 static void answer(struct submission *submission, const struct ledger_op *op)
 {
     PB(Receipt) receipt = PB_INIT(RECEIPT);
@@ -188,12 +199,14 @@ static void answer(struct submission *submission, const struct ledger_op *op)
         break;
     case STORE_DUPLICATE:
         receipt.status = PB_RECEIPT(DUPLICATE);
+        note(submission, REFUSAL_DUPLICATE, "the same request again");
         break;
     case STORE_NOT_FOUND:
         reject(submission->broker, &submission->peer, receipt.id, &submission->fault);
         return;
     case STORE_CONFLICT: {
         struct wire_fault fault = {"id", "is already used for a request with other content"};
+        note(submission, REFUSAL_POLICY, fault.rule);
         reject(submission->broker, &submission->peer, receipt.id, &fault);
         return;
     }

@@ -13,6 +13,7 @@
 #include "operate.h"
 #include "probe_desk.h"
 #include "profile_list.h"
+#include "trespass.h"
 #include "version.h"
 
 #include <stdio.h>
@@ -169,6 +170,9 @@ static void row_came(void *arg, struct ledger_op *op)
             inquiry->pending++;
             ledger_add(inquiry->broker->ledger, next);
         }
+    } else if (op->store.result == STORE_NOT_FOUND && inquiry->tab != NULL &&
+               inquiry->producer != NULL) {
+        trespass_look(inquiry->broker, inquiry->producer, inquiry->ids[index]);
     }
     one_less(inquiry);
 }
@@ -365,6 +369,7 @@ static void add_refusals(struct broker *broker, PB(Stats) *stats)
     stats->refused_by_policy = counts[REFUSAL_POLICY];
     stats->refused_by_rate = counts[REFUSAL_RATE];
     stats->refused_messages = counts[REFUSAL_MESSAGE];
+    stats->duplicates = counts[REFUSAL_DUPLICATE];
     for (size_t i = 0; i < sizeof listening / sizeof listening[0]; i++) {
         stats->handshakes_failed += bus_handshakes_failed(listening[i]);
     }

@@ -26,8 +26,9 @@ struct refusal {
 };
 
 static const char *const kind_names[REFUSAL_KINDS] = {
-    [REFUSAL_KEY] = "unknown-key", [REFUSAL_ROLE] = "role", [REFUSAL_REVOKED] = "revoked",
-    [REFUSAL_POLICY] = "policy",   [REFUSAL_RATE] = "rate", [REFUSAL_MESSAGE] = "message",
+    [REFUSAL_KEY] = "unknown-key",     [REFUSAL_ROLE] = "role", [REFUSAL_REVOKED] = "revoked",
+    [REFUSAL_POLICY] = "policy",       [REFUSAL_RATE] = "rate", [REFUSAL_MESSAGE] = "message",
+    [REFUSAL_DUPLICATE] = "duplicate",
 };
 
 static void refusal_free(struct refusal *refusal)
@@ -46,10 +47,12 @@ static void tell(struct broker *broker, const struct refusal *refusal, const cha
     char quoted_who[LOG_QUOTE_BYTES];
     char quoted_target[LOG_QUOTE_BYTES];
     char quoted_why[LOG_QUOTE_BYTES];
-    log_warn("refused", "who=%s act=\"%s\" target=%s why=%s count=%llu",
-             log_quote(refusal->who, quoted_who), refusal->act,
-             log_quote(target, quoted_target), log_quote(why, quoted_why),
-             (unsigned long long)count);
+    /* What honest producers do every day is no warning. */
+    enum log_level level = refusal->kind == REFUSAL_DUPLICATE ? LOG_LEVEL_INFO : LOG_LEVEL_WARN;
+    log_write(level, "refused", "who=%s act=\"%s\" target=%s why=%s count=%llu",
+              log_quote(refusal->who, quoted_who), refusal->act,
+              log_quote(target, quoted_target), log_quote(why, quoted_why),
+              (unsigned long long)count);
     if (refusal->kind == REFUSAL_MESSAGE) {
         return;
     }

@@ -10,11 +10,12 @@ struct broker;
 struct map;
 
 enum refusal_kind {
-    REFUSAL_KEY,     /* a key that is on no list */
-    REFUSAL_ROLE,    /* a key at a socket, or with a verb, that its role is not for */
-    REFUSAL_REVOKED, /* a message of a connection whose key was taken off the list */
-    REFUSAL_POLICY,  /* a request or an act that the owner of the key may not make */
-    REFUSAL_RATE,    /* too many requests a minute */
+    REFUSAL_KEY,       /* a key that is on no list */
+    REFUSAL_ROLE,      /* a key at a socket, or with a verb, that its role is not for */
+    REFUSAL_REVOKED,   /* a message of a connection whose key was taken off the list */
+    REFUSAL_POLICY,    /* a request or an act that the owner of the key may not make */
+    REFUSAL_RATE,      /* too many requests a minute */
+    REFUSAL_DUPLICATE, /* the same request again: a producer that is careful, or a replay */
     REFUSAL_MESSAGE, /* frames or fields that break a rule: no attempt at anything, so not in the audit record */
     REFUSAL_KINDS
 };
