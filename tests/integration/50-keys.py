@@ -3,12 +3,11 @@
 Each refusal is looked for in four places: what the refused side hears, the numbers of `tpn status`, the log, the audit record."""
 import contextlib
 import json
+import subprocess
 import time
 
-import zmq
-
 import tpn_wire
-from tpn_harness import (SLOW, check, check_equal, pickup_profile, port_answers, run, wait_until, write_yaml)
+from tpn_harness import (SLOW, check, check_equal, find_program, pickup_profile, port_answers, run, wait_until, write_yaml)
 from tpn_keys import House, Ring
 
 
@@ -17,6 +16,37 @@ def quick(result, started, words, what):
     check_equal(result.returncode, 3, f"exit code of {what}: {result.stdout}{result.stderr}")
     check(words in result.stdout + result.stderr, f"{what} says: {result.stdout}{result.stderr}")
     check(time.monotonic() - started < 10 * SLOW, f"{what} took long to say so")
+
+
+def test_making_keys(lab):
+    """What `tpn keys` prints goes into the allow list as it is; the secret is in one file, and no file is overwritten."""
+    folder = lab.folder("made")
+    nobody = type("nobody", (), {"endpoints": dict.fromkeys(("submit", "status", "admin"), "tcp://127.0.0.1:1")})
+    lines = []
+    for name, role, more in (("trackpro", "producer", ("--profile", "office", "--from", "@example.org", "--to", "o'neil@example.org")),
+                             ("ann", "operator", ("--right", "read")), ("lab-1", "worker", ()), ("wall", "monitor", ()),
+                             ("broker", "broker", ())):
+        made = lab.tpn(nobody, "keys", "new", name, "--role", role, "--out", folder, *more)
+        check_equal(made.returncode, 0, made.stderr)
+        secret = (folder / f"{name}.key").read_text().split("secret: ")[1].strip().strip("'")
+        check(secret not in made.stdout + made.stderr + (folder / f"{name}.pub").read_text(), "the secret is told")
+        check_equal((folder / f"{name}.key").stat().st_mode & 0o777, 0o600, "mode of the key")
+        lines.append(made.stdout.rstrip("\n"))
+        again = lab.tpn(nobody, "keys", "new", name, "--role", role, "--out", folder)
+        check(again.returncode == 2 and "no key is overwritten" in again.stderr, again.stderr)
+        shown = lab.tpn(nobody, "keys", "show", folder / f"{name}.pub")
+        check(role == "broker" or shown.stdout.strip() in made.stdout, "keys show tells the public key of the line")
+    check_equal(sorted(path.name for path in folder.iterdir() if path.suffix not in (".key", ".pub")), [], "files left behind")
+    (folder / "allow.yaml").write_text("\n".join(["access:", *lines]) + "\n")
+    words = [find_program("tpn-broker"), "--check-config", "--key", folder / "broker.key", "--allow", folder / "allow.yaml"]
+    good = subprocess.run(words, text=True, capture_output=True, check=False)
+    check_equal(good.returncode, 0, f"the printed lines: {good.stderr}")
+    for change, said in ((["--key", folder / "ann.key"], "role operator"), (["--key", folder / "none.key"], "none.key"),
+                         (["--allow", folder / "broker.pub"], "unknown key"), (["--allow", ""], "keys.allow: required")):
+        bad = subprocess.run([*words, *change], text=True, capture_output=True, check=False)
+        check(bad.returncode == 2 and said in bad.stderr, f"{change}: {bad.stderr}")
+    for bad in (("x", "--role", "king"), ("a/b", "--role", "worker"), ("--role", "worker")):
+        check_equal(lab.tpn(nobody, "keys", "new", *bad, "--out", folder).returncode, 2, f"keys new {bad}")
 
 
 def test_everybody_has_its_door(lab):
@@ -43,7 +73,7 @@ def test_everybody_has_its_door(lab):
 
 
 def monitor(house, name):
-    from tpn_harness import Process, find_program
+    from tpn_harness import Process
     return Process(house.lab, f"monitor-{name}", [find_program("tpn-monitor"), "--follow", "--status",
                                                   house.broker.endpoints["status"], *house.ring.flags(name)])
 
@@ -179,8 +209,6 @@ def test_clients_say_what_is_wrong_with_the_keys(lab):
 
 def test_beyond_loopback_keys_are_needed(lab):
     """Listeners, workers and clients refuse a plain endpoint that others can reach, unless told in so many words."""
-    from tpn_harness import find_program
-    import subprocess
     words = [find_program("tpn-broker"), "--submit", "tcp://0.0.0.0:*", "--data", lab.folder("data")]
     for more in ([], ["--check-config"]):
         refused = subprocess.run([*words, *more], text=True, capture_output=True, timeout=20 * SLOW, check=False)
