@@ -152,6 +152,8 @@ static const struct check_rule status_event_rules[] = {
     {.field = "next_attempt_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
     {.field = "message_id", .form = CHECK_LINE, .max = 320},
     {.field = "lease", .form = CHECK_NUMBER},
+    {.field = "pickup_fate", .form = CHECK_ENUM},
+    {.field = "part", .form = CHECK_NUMBER},
     {.field = "labels", .form = CHECK_LINE, .max_entries = 32, .max = 577},
     {.field = "subject", .form = CHECK_LINE, .max = 1000},
     {.field = "content_sha256", .form = CHECK_BYTES, .max = 32},
@@ -383,6 +385,7 @@ static const struct check_rule job_result_rules[] = {
     {.field = "more", .form = CHECK_NUMBER},
     {.field = "producer", .form = CHECK_ID, .max = NAME_MAX_BYTES},
     {.field = "request_id", .form = CHECK_ID, .max = ID_MAX},
+    {.field = "pickup_fate", .form = CHECK_ENUM},
 };
 static const struct check_set job_result = SET(job_result);
 

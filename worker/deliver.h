@@ -48,6 +48,8 @@ struct delivery {
         profile_version; /* connections are kept by this; 0 = settings of this one request */
     uint64_t lease;      /* names the delivery in logs; unique with part */
     uint32_t part;
+    const char *producer; /* whose request this is, and which; live as long as the delivery */
+    const char *request_id;
     char mail_from[ADDRESS_MAX_BYTES + 1];
     bool needs_utf8;                           /* some header or the sender needs SMTPUTF8 */
     char message_id[DELIVER_MESSAGE_ID_BYTES]; /* without < > */
@@ -86,11 +88,24 @@ enum deliver_permit { DELIVER_GRANTED, DELIVER_DENIED };
 
 struct egress;
 
+/* What the pickup back end needs to follow files after their hand-over; look_ms 0 = it does not. */
+struct deliver_follow {
+    uint32_t look_ms;     /* between two looks at a folder */
+    uint32_t stale_ms;    /* a file that lies so long is told of */
+    const char *instance; /* of the worker; stands in the traces */
+    /* Something to be told to the broker until it is acknowledged (deliver_backend.acknowledged). Borrowed for the call. */
+    void (*note)(void *arg, const PB(JobResult) *fate);
+    /* Is everything else of that lease reported and acknowledged? */
+    bool (*is_over)(void *arg, uint64_t lease);
+    void *arg;
+};
+
 struct deliver_context {
     struct loop *loop;
     const char *helo_name;           /* default for EHLO */
     const char *const *pickup_roots; /* folders below which pickup may write; null-terminated */
     unsigned pickup_threads;
+    struct deliver_follow follow;
     const struct egress *
         egress; /* where may be connected to; null = nothing beyond the defaults. Outlives the back ends */
     bool
@@ -105,6 +120,8 @@ struct deliver_backend {
     void (*permit)(void *self, struct delivery *delivery, enum deliver_permit permit);
     /* No new delivery will come; when the last one is done, close connections in good order. */
     void (*drain)(void *self);
+    /* RESULT_OK for that part: of its result, or of what was noted last. May be null. */
+    void (*acknowledged)(void *self, uint64_t lease, uint32_t part);
     void (*close)(void **self); /* deliveries still under way are given up without done */
 };
 

@@ -313,6 +313,8 @@ static enum err make_delivery(struct part *part, struct err_text *why)
     part->delivery.plan = job->plan;
     part->delivery.profile_version = job->lease->profile_version;
     part->delivery.lease = job->lease->lease;
+    part->delivery.producer = job->lease->producer;
+    part->delivery.request_id = job->request->id;
     part->delivery.look_only = job->lease->look_only;
     part->delivery.want_delivery_receipt = job->request->message->request_delivery_receipt;
     part->delivery.owner = &owner;

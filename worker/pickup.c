@@ -12,12 +12,16 @@
  * A hand-over takes along all others that wait for the same folder, and no two run at once
  * in one folder: so renames that come while a folder is being synced share the next fsync,
  * without any timer. */
+#include "pickup.h"
+
 #include "clock.h"
 #include "deliver.h"
 #include "log.h"
 #include "mem.h"
 #include "pickup_folder.h"
 #include "pickup_pace.h"
+#include "pickup_trace.h"
+#include "pickup_watch.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -31,14 +35,14 @@
 enum {
     THREADS_DEFAULT = 8,
     THREADS_MAX = 64,
-    GROUP_MAX = 64,
+    GROUP_MAX = TRACE_LINES_MAX,
     TRIES = 6,          /* of a step that a sharing violation or a full disk stopped … */
     FIRST_WAIT_MS = 100 /* … with waits of 0.1, 0.2, 0.4, 0.8 and 1.6 s between them */
 };
 
-enum pickup_step { STEP_WRITE, STEP_HAND_OVER, STEP_DROP, STEP_LOOK, STEP_COUNT };
+enum pickup_step { STEP_WRITE, STEP_HAND_OVER, STEP_DROP, STEP_LOOK, STEP_CALL, STEP_COUNT };
 
-/* One delivery; belongs to the loop, the queue, a thread or the list of results, one at a
+/* One delivery (or a call for another file of this back end); belongs to the loop, the queue, a thread or the list of results, one at a
  * time. */
 struct pickup_task {
     struct delivery *delivery;
@@ -53,6 +57,10 @@ struct pickup_task {
     int folder_fd;  /* -1 until opened */
     struct pickup_result result;
     ino_t inode; /* of the .part */
+    /* STEP_CALL; the delivery is null */
+    pickup_call_fn *run;
+    pickup_call_fn *done;
+    void *arg;
 };
 
 struct task_list {
@@ -69,6 +77,8 @@ struct pickup {
     struct task_list waiting; /* for their turn or another try, by due_ms */
     struct loop_timer timer;  /* of the first of them */
     struct pickup_paces *paces;
+    struct pickup_watch *follow; /* null = files are not followed */
+    char instance[TRACE_INSTANCE_BYTES];
     char **roots;
     unsigned thread_count;
     pthread_t threads[THREADS_MAX];
@@ -142,14 +152,56 @@ static void run_drop(struct pickup *pickup, struct pickup_task *task)
     pickup_folder_drop(task->folder_fd, task->delivery->file_name, task->inode);
 }
 
+/* Leave the trace of those of a group that are, or are about to be, in the folder; without them none. */
+static void leave_trace(const struct pickup *pickup, const struct pickup_task *group,
+                        char name[TRACE_FILE_BYTES])
+{
+    struct buf trace;
+    size_t count = 0;
+    pickup_trace_begin(&trace, pickup->instance);
+    for (const struct pickup_task *task = group; task != NULL; task = task->next) {
+        int outcome = task->result.outcome;
+        if (outcome == PB_OUTCOME(PENDING) || outcome == PB_OUTCOME(DELIVERED)) {
+            pickup_trace_add(&trace, task->delivery);
+            count++;
+        }
+    }
+    name[0] = '\0';
+    if (count > 0) {
+        pickup_trace_write(group->folder_fd, group->delivery, &trace, name);
+    }
+    buf_fini(&trace);
+}
+
+/* Rename all files of a group. With followed files: the trace first, so that none is taken unseen; and when one could not be
+ * renamed, a trace without it, for it would look like one that was taken when its .part goes. */
+static void rename_group(const struct pickup *pickup, struct pickup_task *group)
+{
+    char before[TRACE_FILE_BYTES] = "";
+    char after[TRACE_FILE_BYTES] = "";
+    bool failed = false;
+    for (struct pickup_task *task = group; task != NULL; task = task->next) {
+        task->result = (struct pickup_result){.outcome = PB_OUTCOME(PENDING)};
+    }
+    if (pickup->instance[0] != '\0') {
+        leave_trace(pickup, group, before);
+    }
+    for (struct pickup_task *task = group; task != NULL; task = task->next) {
+        pickup_folder_hand_over(task->folder_fd, task->delivery->file_name, &task->result);
+        failed = failed || (task->result.outcome != PB_OUTCOME(PENDING) &&
+                            task->result.outcome != PB_OUTCOME(DELIVERED));
+    }
+    if (failed && before[0] != '\0') {
+        leave_trace(pickup, group, after);
+        pickup_trace_remove(group->folder_fd, before);
+    }
+}
+
 /* A group of hand-overs into one folder: rename all, then one fsync. */
 static void run_hand_over(struct pickup *pickup, struct pickup_task *group)
 {
     struct pickup_result synced = {.outcome = PB_OUTCOME(PENDING)};
-    (void)pickup;
-    for (struct pickup_task *task = group; task != NULL; task = task->next) {
-        pickup_folder_hand_over(task->folder_fd, task->delivery->file_name, &task->result);
-    }
+    rename_group(pickup, group);
     for (struct pickup_task *task = group; task != NULL; task = task->next) {
         if (task->result.outcome != PB_OUTCOME(PENDING)) {
             continue;
@@ -161,13 +213,17 @@ static void run_hand_over(struct pickup *pickup, struct pickup_task *group)
     }
 }
 
+static void run_call(struct pickup *pickup, struct pickup_task *task)
+{
+    (void)pickup;
+    task->run(task->arg);
+}
+
 typedef void step_fn(struct pickup *pickup, struct pickup_task *task);
 
 static step_fn *const step_fns[STEP_COUNT] = {
-    [STEP_WRITE] = run_write,
-    [STEP_HAND_OVER] = run_hand_over,
-    [STEP_DROP] = run_drop,
-    [STEP_LOOK] = run_look,
+    [STEP_WRITE] = run_write, [STEP_HAND_OVER] = run_hand_over, [STEP_DROP] = run_drop,
+    [STEP_LOOK] = run_look,   [STEP_CALL] = run_call,
 };
 
 static bool is_being_synced(const struct pickup *pickup, const char *folder)
@@ -324,7 +380,9 @@ static void free_task(struct pickup_task *task)
     if (task->all_next != NULL) {
         task->all_next->all_prev = task->all_prev;
     }
-    task->delivery->backend_state = NULL;
+    if (task->delivery != NULL) {
+        task->delivery->backend_state = NULL;
+    }
     free(task);
 }
 
@@ -335,6 +393,9 @@ static void finish(struct pickup_task *task)
     int phase = denied ? PB_PHASE(BROKER) : PB_PHASE(PICKUP);
     (void)snprintf(delivery->server, sizeof delivery->server, "%s", folder_of(task));
     delivery->handed_off = task->result.outcome == PB_OUTCOME(DELIVERED);
+    if (delivery->handed_off && task->pickup->follow != NULL) {
+        pickup_watch_folder(task->pickup->follow, folder_of(task));
+    }
     deliver_set_rest(delivery, outcome_plain(task->result.outcome), phase, 0, "",
                      task->result.text);
     free_task(task);
@@ -355,6 +416,13 @@ static bool try_again(struct pickup_task *task)
 
 static void take_result(struct pickup_task *task)
 {
+    if (task->step == STEP_CALL) {
+        pickup_call_fn *done = task->done;
+        void *arg = task->arg;
+        free_task(task);
+        done(arg);
+        return;
+    }
     if (try_again(task)) {
         return;
     }
@@ -458,6 +526,11 @@ static enum err pickup_open(const struct deliver_context *context, void **self,
         pickup_close(&handle);
         return err;
     }
+    if (context->follow.look_ms > 0) {
+        (void)snprintf(pickup->instance, sizeof pickup->instance, "%s",
+                       context->follow.instance);
+        pickup->follow = pickup_watch_new(pickup, context, (const char *const *)pickup->roots);
+    }
     *self = pickup;
     return ERR_OK;
 }
@@ -472,11 +545,9 @@ static int64_t turn_of(struct pickup *pickup, const struct delivery *delivery)
                             clock_mono_ms());
 }
 
-static void pickup_start(void *self, struct delivery *delivery)
+static struct pickup_task *new_task(struct pickup *pickup)
 {
-    struct pickup *pickup = self;
     struct pickup_task *task = mem_zero(1, sizeof *task);
-    task->delivery = delivery;
     task->folder_fd = -1;
     task->pickup = pickup;
     task->all_next = pickup->all;
@@ -484,6 +555,31 @@ static void pickup_start(void *self, struct delivery *delivery)
         pickup->all->all_prev = task;
     }
     pickup->all = task;
+    return task;
+}
+
+void pickup_call(struct pickup *pickup, pickup_call_fn *run, pickup_call_fn *done, void *arg)
+{
+    struct pickup_task *task = new_task(pickup);
+    task->run = run;
+    task->done = done;
+    task->arg = arg;
+    submit(pickup, task, STEP_CALL);
+}
+
+static void pickup_acknowledged(void *self, uint64_t lease, uint32_t part)
+{
+    struct pickup *pickup = self;
+    if (pickup->follow != NULL) {
+        pickup_watch_acknowledged(pickup->follow, lease, part);
+    }
+}
+
+static void pickup_start(void *self, struct delivery *delivery)
+{
+    struct pickup *pickup = self;
+    struct pickup_task *task = new_task(pickup);
+    task->delivery = delivery;
     delivery->backend_state = task;
     if (delivery->look_only) {
         submit(pickup, task, STEP_LOOK);
@@ -531,6 +627,7 @@ static void pickup_close(void **self)
         next = task->all_next;
         free_task(task);
     }
+    pickup_watch_free(&pickup->follow);
     loop_timer_disarm(&pickup->timer);
     pickup_paces_free(&pickup->paces);
     loop_unwatch(&pickup->watch);
@@ -553,5 +650,6 @@ const struct deliver_backend deliver_pickup = {
     .start = pickup_start,
     .permit = pickup_permit,
     .drain = pickup_drain,
+    .acknowledged = pickup_acknowledged,
     .close = pickup_close,
 };

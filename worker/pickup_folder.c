@@ -266,8 +266,7 @@ void pickup_folder_write(int folder_fd, const struct delivery *delivery,
         say(result, PB_OUTCOME(DELIVERED), "already in the folder");
         return;
     }
-    (void)part_name(delivery->file_name, part);
-    int fd = open_new(folder_fd, part);
+    int fd = open_new(folder_fd, part_name(delivery->file_name, part));
     if (fd < 0) {
         say_errno(result, errno, "pickup: cannot create the file");
         return;

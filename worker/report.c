@@ -21,6 +21,7 @@ struct report {
     uint64_t lease;
     uint32_t part;
     uint32_t slot; /* of the diary */
+    bool note;     /* holds no lease */
     int64_t sent_ms;
     struct buf bytes; /* tag, length, packed JobResult */
     TAILQ_ENTRY(report) link;
@@ -55,7 +56,7 @@ void reports_fini(struct reports *reports)
     }
 }
 
-void reports_add(struct reports *reports, const PB(JobResult) *result, uint32_t slot)
+static struct report *keep(struct reports *reports, const PB(JobResult) *result, uint32_t slot)
 {
     size_t len = protobuf_c_message_get_packed_size(&result->base);
     struct report *report = mem_zero(1, sizeof *report);
@@ -79,6 +80,34 @@ void reports_add(struct reports *reports, const PB(JobResult) *result, uint32_t 
     report->bytes.len += len;
     TAILQ_INSERT_TAIL(&reports->fresh, report, link);
     reports->count++;
+    return report;
+}
+
+void reports_add(struct reports *reports, const PB(JobResult) *result, uint32_t slot)
+{
+    (void)keep(reports, result, slot);
+}
+
+void reports_add_note(struct reports *reports, const PB(JobResult) *note)
+{
+    keep(reports, note, 0)->note = true;
+}
+
+static bool has(const struct report_queue *queue, uint64_t lease)
+{
+    const struct report *report = NULL;
+    TAILQ_FOREACH(report, queue, link)
+    {
+        if (report->lease == lease) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool reports_have(const struct reports *reports, uint64_t lease)
+{
+    return has(&reports->fresh, lease) || has(&reports->sent, lease);
 }
 
 static bool forget(struct reports *reports, struct report_queue *queue, const PB(Part) *part)
@@ -170,7 +199,7 @@ static void add_leases(const struct report_queue *queue, uint64_t *out, size_t *
     const struct report *report = NULL;
     TAILQ_FOREACH(report, queue, link)
     {
-        if (*count < room) {
+        if (*count < room && !report->note) {
             out[(*count)++] = report->lease;
         }
     }

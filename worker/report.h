@@ -8,6 +8,7 @@
 #include "diary.h"
 #include "pb.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
@@ -41,7 +42,13 @@ void reports_repeat(struct reports *reports, int64_t sent_before_ms);
 /* Send what is fresh, in as few messages as their size allows. ERR_AGAIN: the broker is not there; nothing is lost. */
 enum err reports_flush(struct reports *reports, struct bus *bus) NODISCARD;
 
-/* Append the lease numbers of all that is kept. */
+/* Keep what became of something that was reported earlier: repeated as a result, but it holds no lease. */
+void reports_add_note(struct reports *reports, const PB(JobResult) *note);
+
+/* Is there anything of that lease? */
+bool reports_have(const struct reports *reports, uint64_t lease);
+
+/* Append the lease numbers of all results that are kept. */
 void reports_leases(const struct reports *reports, uint64_t *out, size_t *count, size_t room);
 
 #endif

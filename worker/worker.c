@@ -64,6 +64,20 @@ static void host_report(void *arg, const PB(JobResult) *result, uint32_t slot)
     reports_add(&worker->reports, result, slot);
 }
 
+/* What became of a file in a pickup folder. */
+static void host_note(void *arg, const PB(JobResult) *fate)
+{
+    struct worker *worker = arg;
+    reports_add_note(&worker->reports, fate);
+    loop_again(worker->loop); /* it leaves in the hook before the wait */
+}
+
+static bool host_is_over(void *arg, uint64_t lease)
+{
+    const struct worker *worker = arg;
+    return map_get_u64(worker->jobs, lease) == NULL && !reports_have(&worker->reports, lease);
+}
+
 static void host_begun(void *arg, struct job *job)
 {
     struct worker *worker = arg;
@@ -273,7 +287,12 @@ static void on_permit(struct worker *worker, struct wire_in *in)
 
 static void on_result_ok(struct worker *worker, struct wire_in *in)
 {
-    reports_acknowledge(&worker->reports, (const PB(ResultOk) *)in->body);
+    const PB(ResultOk) *ok = (const PB(ResultOk) *)in->body;
+    void *pickup = worker->backends[SETTINGS_PICKUP];
+    reports_acknowledge(&worker->reports, ok);
+    for (size_t i = 0; i < ok->n_parts; i++) {
+        deliver_pickup.acknowledged(pickup, ok->parts[i]->lease, ok->parts[i]->part);
+    }
 }
 
 static void on_profile(struct worker *worker, struct wire_in *in)
@@ -469,6 +488,12 @@ static enum err open_backends(struct worker *worker, struct err_text *why)
         .helo_name = worker->conf->helo_name[0] != '\0' ? worker->conf->helo_name : host,
         .pickup_roots = (const char *const *)worker->conf->pickup_roots.items,
         .pickup_threads = worker->conf->pickup_threads,
+        .follow = {.look_ms = worker->conf->pickup_look_ms,
+                   .stale_ms = worker->conf->pickup_stale_ms,
+                   .instance = worker->instance,
+                   .note = host_note,
+                   .is_over = host_is_over,
+                   .arg = worker},
         .egress = worker->egress,
         .keeps_diary = worker->diary != NULL,
     };

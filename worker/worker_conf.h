@@ -26,7 +26,10 @@ struct worker_conf {
     struct conf_texts egress_allow;        /* networks, see egress.h */
     struct conf_texts egress_only;
     uint32_t pickup_threads;
-    char *helo_name; /* "" = the host's name */
+    uint32_t
+        pickup_look_ms; /* between two looks at a pickup folder; 0 = files are not followed */
+    uint32_t pickup_stale_ms; /* a file that lies there so long is told of */
+    char *helo_name;          /* "" = the host's name */
     uint32_t beat_ms;
     uint32_t liveness_ms; /* a broker that is silent for so long is connected to anew */
     uint32_t drain_ms;    /* after SIGTERM */

@@ -6,6 +6,7 @@
 #include "settle.h"
 
 #include "broker.h"
+#include "fate.h"
 #include "log.h"
 #include "mem.h"
 #include "pb_text.h"
@@ -499,6 +500,10 @@ static void look_for_late(struct broker *broker, struct worker *worker, PB(JobRe
 static void result_one(struct broker *broker, struct worker *worker, PB(JobResult) **slot)
 {
     PB(JobResult) *result = *slot;
+    if (result->pickup_fate != PB_FATE(UNSPECIFIED)) {
+        fate_take(broker, worker, slot);
+        return;
+    }
     struct request *request = lease_find(broker, result->lease);
     if (request != NULL && request->worker != NULL && request->worker != worker &&
         result->not_started) {
