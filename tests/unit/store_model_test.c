@@ -402,6 +402,7 @@ static void same_answers_as_the_reference(void **state)
     struct known *known = mem_zero(1, sizeof *known);
     struct store_op *ops = mem_zero((size_t)2 * BATCH_MAX, sizeof *ops);
     size_t results[STORE_REFUSED + 1] = {0};
+    size_t done[STORE_KIND_COUNT] = {0};
     clock_replace(&frozen);
     fixture_open(disk);
     fixture_open(model);
@@ -420,6 +421,7 @@ static void same_answers_as_the_reference(void **state)
             compare_ops(&ops[i], &ops[BATCH_MAX + i]);
             learn(known, &ops[i]);
             results[ops[i].result]++;
+            done[ops[i].kind] += ops[i].result == STORE_DONE ? 1 : 0;
             store_op_fini(&ops[i]);
             store_op_fini(&ops[BATCH_MAX + i]);
         }
@@ -431,6 +433,9 @@ static void same_answers_as_the_reference(void **state)
     /* The walk must have met every kind of answer, or it proves little. */
     for (int i = STORE_DONE; i <= STORE_REFUSED; i++) {
         assert_true(results[i] > 0);
+    }
+    for (int i = 0; i < STORE_KIND_COUNT; i++) {
+        assert_true(done[i] > 0);
     }
     clock_replace(NULL);
     free(ops);

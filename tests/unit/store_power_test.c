@@ -307,6 +307,44 @@ static size_t script_walk(size_t batch, uint64_t pk, enum state from, enum state
     return len;
 }
 
+/* What is no walk: held and released, edited, forgotten, audited, kept. */
+static void script_acts(uint64_t pk)
+{
+    size_t batch = script.count;
+    struct store_op edit = {.kind = STORE_EDIT, .event = fixture_event, .event_len = 5};
+    edit.edit.pk = pk + 1;
+    edit.edit.from = STATE_ACCEPTED;
+    edit.edit.profile = "other";
+    edit.edit.data = (const uint8_t *)"edited";
+    edit.edit.len = 6;
+    struct store_op hold = {.kind = STORE_HOLD, .event = fixture_event, .event_len = 5};
+    hold.hold.pk = pk;
+    hold.hold.from = STATE_ACCEPTED;
+    hold.hold.held = true;
+    struct store_op audit = {
+        .kind = STORE_AUDIT,
+        .audit = {.at_ms = 3000, .data = (const uint8_t *)"who", .len = 3}};
+    struct store_op keep = {.kind = STORE_KEEP,
+                            .keep = {.name = "pause", .data = (const uint8_t *)"on", .len = 2}};
+    struct store_op forget = {.kind = STORE_FORGET, .event = fixture_event, .event_len = 5};
+    forget.forget.pk = pk + 1;
+    forget.forget.from = STATE_CANCELLED;
+    forget.forget.at_ms = 4000;
+    *script_op(batch) = op_accept("held");
+    *script_op(batch) = op_accept("edited");
+    *script_op(batch++) = audit;
+    *script_op(batch) = hold;
+    *script_op(batch) = edit;
+    *script_op(batch++) = keep;
+    hold.hold.held = false;
+    *script_op(batch) = hold;
+    *script_op(batch++) = op_move(pk + 1, STATE_ACCEPTED, STATE_CANCELLED);
+    keep.keep.data = NULL;
+    *script_op(batch) = forget;
+    *script_op(batch) = audit;
+    *script_op(batch) = keep;
+}
+
 static void script_make(void)
 {
     uint64_t pk = 0;
@@ -332,7 +370,8 @@ static void script_make(void)
             }
         }
     }
-    assert_true(pk < PKS_MAX);
+    script_acts(pk + 1);
+    assert_true(pk + 2 < PKS_MAX);
     *script_op(script.count) = (struct store_op){
         .kind = STORE_SWEEP, .sweep = {.before_ms = 2000 + 10 * 5, .limit = 100}};
 }
@@ -343,6 +382,8 @@ static void script_make(void)
 struct view {
     struct store_op list;
     struct store_op history;
+    struct store_op audit;
+    struct store_op kept;
     enum store_result bodies[PKS_MAX];
 };
 
@@ -352,6 +393,11 @@ static void view_take(struct fixture *fix, struct view *view)
     view->history = (struct store_op){.kind = STORE_HISTORY, .history = {.limit = 5000}};
     assert_int_equal(fixture_run(fix, &view->list), STORE_DONE);
     assert_int_equal(fixture_run(fix, &view->history), STORE_DONE);
+    view->audit = (struct store_op){.kind = STORE_HISTORY,
+                                    .history = {.log = STORE_LOG_AUDIT, .limit = 100}};
+    view->kept = (struct store_op){.kind = STORE_KEPT, .kept = {.limit = 100}};
+    assert_int_equal(fixture_run(fix, &view->audit), STORE_DONE);
+    assert_int_equal(fixture_run(fix, &view->kept), STORE_DONE);
     for (uint64_t pk = 0; pk < PKS_MAX; pk++) {
         struct store_op body = {.kind = STORE_BODY, .body = {.pk = pk}};
         view->bodies[pk] = fixture_run(fix, &body);
@@ -363,6 +409,8 @@ static void view_free(struct view *view)
 {
     store_op_fini(&view->list);
     store_op_fini(&view->history);
+    store_op_fini(&view->audit);
+    store_op_fini(&view->kept);
 }
 
 /* Two stores begin with different epochs, by chance: numbers are compared without. */
@@ -373,9 +421,9 @@ static bool same_rows(const struct view *a, const struct view *b)
         const struct store_row *y = &b->list.list.rows[i];
         if (x->pk != y->pk || strcmp(x->id, y->id) != 0 || x->state != y->state ||
             x->visible_at_ms != y->visible_at_ms || x->changed_at_ms != y->changed_at_ms ||
-            x->attempt != y->attempt || x->lease != y->lease ||
-            strcmp(x->worker, y->worker) != 0 || strcmp(x->reason, y->reason) != 0 ||
-            x->results_len != y->results_len ||
+            x->attempt != y->attempt || x->lease != y->lease || x->held != y->held ||
+            strcmp(x->profile, y->profile) != 0 || strcmp(x->worker, y->worker) != 0 ||
+            strcmp(x->reason, y->reason) != 0 || x->results_len != y->results_len ||
             (x->results_len > 0 && memcmp(x->results, y->results, x->results_len) != 0) ||
             sequence_of(x->last_event) != sequence_of(y->last_event)) {
             return false;
@@ -387,7 +435,9 @@ static bool same_rows(const struct view *a, const struct view *b)
 static bool same_view(const struct view *a, const struct view *b)
 {
     size_t events = a->history.history.count;
-    if (a->list.list.count != b->list.list.count || events != b->history.history.count ||
+    if (a->audit.history.count != b->audit.history.count ||
+        a->kept.kept.count != b->kept.kept.count || a->list.list.count != b->list.list.count ||
+        events != b->history.history.count ||
         memcmp(a->bodies, b->bodies, sizeof a->bodies) != 0 || !same_rows(a, b)) {
         return false;
     }
