@@ -115,7 +115,7 @@ def test_who_announces_too_much_is_cut_off(lab):
     """A frame larger than its socket takes, by its header alone; one that fits, and never comes, takes no memory."""
     broker = lab.broker({"lab": pickup_profile(lab.folder("pickup"))})
     watch = Watch(lab, broker, lab.publisher(broker))
-    largest = {"submit": 32 * MIB, "work": 32 * MIB, "status": 4096, "admin": 8 * MIB}
+    largest = {"submit": 64 * MIB, "work": 64 * MIB, "status": 4096, "admin": 8 * MIB}
     with contextlib.ExitStack() as stack:
         waiting = []
         for name, size in largest.items():

@@ -29,7 +29,7 @@ enum {
     STATUS_QUEUE = 100000,
     ADMIN_QUEUE = 64,
     /* What a peer may announce before it is cut off. Up to here what is larger than its verb allows gets an answer. */
-    REQUEST_BYTES = 32 * 1024 * 1024,
+    REQUEST_BYTES = 64 * 1024 * 1024,
     ADMIN_BYTES = 8 * 1024 * 1024,
     SUBSCRIPTION_BYTES = 4096,
     LOG_BATCH_BYTES = 65536
