@@ -122,6 +122,10 @@ struct deliver_backend {
     void (*drain)(void *self);
     /* RESULT_OK for that part: of its result, or of what was noted last. May be null. */
     void (*acknowledged)(void *self, uint64_t lease, uint32_t part);
+    /* Of the connections of that profile version at most so many, until told otherwise. Null = it makes none. */
+    void (*limit)(void *self, uint64_t profile_version, uint32_t connections);
+    /* How many that version may have open now: the greater of its limit and of those that are. Null with limit. */
+    uint32_t (*open_of)(void *self, uint64_t profile_version);
     void (*close)(void **self); /* deliveries still under way are given up without done */
 };
 

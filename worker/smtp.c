@@ -38,6 +38,7 @@ struct smtp_backend {
     const struct egress *egress;
     bool ask_ahead;
     struct map *by_key;
+    struct map *limits; /* by profile version: most connections and 1 */
     struct smtp_shelf *shelves;
     size_t shelf_count;
     struct map *
@@ -109,6 +110,7 @@ static void on_lowered(void *arg, const struct settings_plan *plan, enum smtp_mo
     char key[SERVER_KEY_BYTES];
     if (map_count(backend->modes) >= SERVERS_KNOWN) {
         map_clear(&backend->modes);
+        map_clear(&backend->limits);
     }
     server_key(plan, key);
     (void)map_put_text(&backend->modes, key, (void *)(uintptr_t)&modes[mode]);
@@ -147,6 +149,10 @@ static struct smtp_shelf *add_shelf(struct smtp_backend *backend,
                                           .lowered_arg = backend};
     shelf->backend = backend;
     shelf->pool = smtp_pool_new(&setup, delivery->plan);
+    uintptr_t limit = (uintptr_t)map_get_u64(backend->limits, delivery->profile_version);
+    if (delivery->profile_version != 0 && limit != 0) {
+        smtp_pool_limit(shelf->pool, (uint32_t)(limit - 1));
+    }
     shelf->key_len = key_len;
     memcpy(shelf->key, key, key_len);
     shelf->current = true;
@@ -215,6 +221,36 @@ static void backend_permit(void *self, struct delivery *delivery, enum deliver_p
     }
 }
 
+static bool is_of(const struct smtp_shelf *shelf, uint64_t profile_version)
+{
+    return shelf->key_len == sizeof profile_version &&
+           memcmp(shelf->key, &profile_version, sizeof profile_version) == 0;
+}
+
+static void backend_limit(void *self, uint64_t profile_version, uint32_t connections)
+{
+    struct smtp_backend *backend = self;
+    (void)map_put_u64(
+        &backend->limits, profile_version,
+        (void *)((uintptr_t)connections + 1)); // NOLINT(performance-no-int-to-ptr)
+    for (struct smtp_shelf *shelf = backend->shelves; shelf != NULL; shelf = shelf->next) {
+        if (is_of(shelf, profile_version)) {
+            smtp_pool_limit(shelf->pool, connections);
+        }
+    }
+}
+
+static uint32_t backend_open_of(void *self, uint64_t profile_version)
+{
+    struct smtp_backend *backend = self;
+    uintptr_t limit = (uintptr_t)map_get_u64(backend->limits, profile_version);
+    size_t open = 0;
+    for (struct smtp_shelf *shelf = backend->shelves; shelf != NULL; shelf = shelf->next) {
+        open += is_of(shelf, profile_version) ? smtp_pool_links(shelf->pool) : 0;
+    }
+    return limit > open ? (uint32_t)(limit - 1) : (uint32_t)open;
+}
+
 static void backend_drain(void *self)
 {
     struct smtp_backend *backend = self;
@@ -250,5 +286,7 @@ const struct deliver_backend deliver_smtp = {
     .start = backend_start,
     .permit = backend_permit,
     .drain = backend_drain,
+    .limit = backend_limit,
+    .open_of = backend_open_of,
     .close = backend_close,
 };

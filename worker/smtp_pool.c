@@ -39,6 +39,7 @@ struct smtp_link {
     struct smtp_link *idle_prev;
     struct smtp_link *idle_next;
     bool idle;
+    bool closing; /* there are too many: it takes no mail any more */
 };
 
 struct smtp_pool {
@@ -52,6 +53,7 @@ struct smtp_pool {
     struct smtp_link *idle;      /* last used first: the others may age out */
     struct smtp_link *ride_next; /* asked next for a ride; null = from the start */
     size_t link_count;
+    size_t most_links;
     size_t connecting;
     struct loop_timer timer; /* back-off, or how long it lingers unused */
     int64_t closed_until_ms; /* back-off after a failed connection */
@@ -188,6 +190,18 @@ static void free_link(struct smtp_link *link)
     free(link);
 }
 
+/* Connections above the limit, but for those that are being closed. */
+static size_t surplus(const struct smtp_pool *pool)
+{
+    size_t count = 0;
+    for (const struct smtp_link *link = pool->links;
+         link != NULL && pool->link_count > pool->most_links; link = link->next) {
+        count += link->closing ? 0 : 1;
+    }
+    size_t most = pool->most_links > 0 || pool->waiting == 0 ? pool->most_links : 1;
+    return count > most ? count - most : 0;
+}
+
 /* What transactions say. */
 
 /* A rider is taken only when more wait than connections are on their way: those come for
@@ -197,6 +211,9 @@ static struct smtp_mail *on_take(void *arg, enum smtp_take how)
     struct smtp_link *link = arg;
     struct smtp_pool *pool = link->pool;
     if (how == SMTP_TAKE_RIDER && pool->waiting <= pool->connecting) {
+        return NULL;
+    }
+    if (link->closing || surplus(pool) > 0) {
         return NULL;
     }
     struct smtp_mail *mail = queue_take(pool);
@@ -379,7 +396,7 @@ static bool open_link(struct smtp_pool *pool)
 static bool wants_link(const struct smtp_pool *pool)
 {
     size_t at_once = pool->proven ? CONNECTING_AT_ONCE : 1;
-    size_t most = pool->plan.max_connections > 0 ? pool->plan.max_connections : 1;
+    size_t most = pool->most_links > 0 ? pool->most_links : 1;
     return pool->waiting > pool->connecting && pool->link_count < most &&
            pool->connecting < at_once;
 }
@@ -440,8 +457,19 @@ static void retire_idle(struct smtp_pool *pool)
     }
 }
 
+static void close_surplus(struct smtp_pool *pool)
+{
+    for (size_t left = surplus(pool); left > 0 && pool->idle != NULL; left--) {
+        struct smtp_link *link = pool->idle;
+        leave_idle(link);
+        link->closing = true;
+        smtp_transaction_retire(link->transaction);
+    }
+}
+
 static void dispatch_once(struct smtp_pool *pool)
 {
+    close_surplus(pool);
     while (pool->waiting > 0 && pool->idle != NULL) {
         struct smtp_link *link = pool->idle;
         leave_idle(link);
@@ -508,6 +536,7 @@ struct smtp_pool *smtp_pool_new(const struct smtp_pool_setup *setup,
     struct smtp_pool *pool = mem_zero(1, sizeof *pool);
     pool->setup = *setup;
     smtp_plan_copy(plan, &pool->plan);
+    pool->most_links = plan->max_connections;
     pool->mode = mode_of(plan->pipelining, setup->most);
     loop_timer_init(&pool->timer, setup->loop, on_timer, pool);
     return pool;
@@ -587,4 +616,15 @@ void smtp_pool_retire(struct smtp_pool *pool)
 {
     pool->retired = true;
     dispatch(pool);
+}
+
+void smtp_pool_limit(struct smtp_pool *pool, uint32_t connections)
+{
+    pool->most_links = connections;
+    dispatch(pool);
+}
+
+size_t smtp_pool_links(const struct smtp_pool *pool)
+{
+    return pool->link_count;
 }

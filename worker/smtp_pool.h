@@ -46,6 +46,11 @@ bool smtp_pool_is_unused(const struct smtp_pool *pool);
 void smtp_pool_start(struct smtp_pool *pool, struct delivery *delivery);
 void smtp_pool_permit(struct smtp_mail *mail, enum deliver_permit permit);
 
+/* At most so many connections: what is more is closed as it becomes idle. 0 = one, while something waits. */
+void smtp_pool_limit(struct smtp_pool *pool, uint32_t connections);
+/* Connections that are open or being opened. */
+size_t smtp_pool_links(const struct smtp_pool *pool);
+
 /* Close each connection as soon as nothing waits for it; `unused` follows at once when all
  * are closed. */
 void smtp_pool_retire(struct smtp_pool *pool);

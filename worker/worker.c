@@ -15,6 +15,7 @@
 #include "log.h"
 #include "mem.h"
 #include "secret.h"
+#include "share_report.h"
 #include "version.h"
 
 #include <stdio.h>
@@ -164,12 +165,17 @@ static bool send_ready(struct worker *worker)
                        : worker->conf->jobs - (uint32_t)busy;
     ready.leases = all_leases(worker, &ready.n_leases);
     ready.version = (char *)(uintptr_t)TPN_VERSION_TEXT;
+    struct share_report report;
+    share_report_fill(worker, &report);
+    ready.shares = report.pointers;
+    ready.n_shares = report.count;
     enum err err = bus_send(worker->bus, NULL, WIRE_READY, &ready.base, NULL);
     for (size_t i = 0; i < ready.n_capabilities; i++) {
         free(capabilities[i]);
     }
     free(capabilities);
     free(ready.leases);
+    share_report_fini(&report);
     if (err == ERR_OK) {
         worker->ready_ms = clock_mono_ms();
         worker->credit_due = 0; /* the credit just told counts them */
@@ -298,6 +304,10 @@ static void on_result_ok(struct worker *worker, struct wire_in *in)
 static void on_profile(struct worker *worker, struct wire_in *in)
 {
     PB(Profile) *wire = (PB(Profile) *)in->body;
+    if (wire->share != NULL) {
+        deliver_smtp.limit(worker->backends[SETTINGS_SMTP], wire->version,
+                           wire->share->connections);
+    }
     if (wire->settings == NULL || map_get_u64(worker->profiles, wire->version) != NULL) {
         return;
     }
@@ -428,8 +438,14 @@ static void tick(void *arg)
     if (!worker->ready) {
         return; /* the turn that follows tries READY */
     }
+    struct share_report report;
+    share_report_fill(worker, &report);
     beat.sequence = ++worker->beat;
-    if (bus_send(worker->bus, NULL, WIRE_BEAT, &beat.base, NULL) == ERR_OK) {
+    beat.shares = report.pointers;
+    beat.n_shares = report.count;
+    enum err err = bus_send(worker->bus, NULL, WIRE_BEAT, &beat.base, NULL);
+    share_report_fini(&report);
+    if (err == ERR_OK) {
         extend(worker, now_ms);
         reports_repeat(&worker->reports, now_ms - REPEAT_MS);
         ask_again(worker, now_ms - REPEAT_MS);

@@ -385,6 +385,7 @@ class FaultServer:
         if mode in TLS_MODES:
             self.context = tls_context(mode, certificates)
         self.open = 0        # connections that are still there
+        self.most = 0        # of them at once, ever
         self.lock = threading.Lock()
         self.ended = threading.Event()
         self.commands = []
@@ -410,6 +411,7 @@ class FaultServer:
             with self.lock:
                 self.connections += 1
                 self.open += 1
+                self.most = max(self.most, self.open)
             threading.Thread(target=self.serve, args=(sock,), daemon=True).start()
 
     def serve(self, sock):

@@ -42,6 +42,8 @@ struct brake {
     struct window minute;  /* mails that left */
     struct window day;     /* recipients that left */
     struct window settled; /* requests that ended, of the last 10 minutes */
+    uint32_t connections;  /* what the workers may have open (share.h) */
+    bool starved;          /* some worker found no connection left since the last heartbeat */
     uint64_t waiting;      /* requests ACCEPTED, DEFERRED, LEASED or PERMITTED */
     int64_t held_since_ms; /* some breaker is open since then; 0 = none */
     struct brake_outage outages[BRAKE_OUTAGES];

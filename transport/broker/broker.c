@@ -13,6 +13,7 @@
 #include "path.h"
 #include "poison.h"
 #include "settle.h"
+#include "share.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,6 +63,7 @@ static void on_ready(struct broker *broker, const struct access_entry *who, stru
                  worker->instance, worker->credit);
         poison_back(broker, worker->instance);
     }
+    share_heard(broker, worker, ready->shares, ready->n_shares);
     lease_extend(broker, worker, ready->leases, ready->n_leases);
 }
 
@@ -104,9 +106,8 @@ static void on_probed(struct broker *broker, struct worker *worker, struct wire_
 
 static void on_beat(struct broker *broker, struct worker *worker, struct wire_in *in)
 {
-    (void)broker;
-    (void)worker;
-    (void)in; /* that it was heard is all */
+    const PB(Beat) *said = (const PB(Beat) *)in->body;
+    share_heard(broker, worker, said->shares, said->n_shares);
 }
 
 typedef void worker_fn(struct broker *broker, struct worker *worker, struct wire_in *in);
@@ -178,6 +179,7 @@ static void tick(void *arg)
     lease_tick(broker);
     pause_tick(broker);
     schedule_expire(&broker->schedule);
+    share_tick(broker);
     probe_desk_tick(broker);
     loop_timer_arm(&broker->tick, broker->conf->beat_ms);
 }

@@ -142,6 +142,7 @@ static void add_flow(void *arg, const struct profile *profile)
     *flow = init;
     flow->profile = profile->wire.name;
     flow->waiting = brake->waiting;
+    flow->connections = brake->connections;
     flow->max_connections = profile->plan.max_connections;
     flow->messages_in_minute = window_sum(&brake->minute, now_ms);
     flow->max_messages_per_minute = profile->plan.max_messages_per_minute;

@@ -11,6 +11,7 @@
 #include "mem.h"
 #include "poison.h"
 #include "settle.h"
+#include "share.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,18 +94,47 @@ static size_t job_recipients(const struct request *request, uint32_t **indices, 
     return count;
 }
 
+static enum err send_profile(struct broker *broker, PB(Profile) *wire, struct worker *worker)
+{
+    PB(Share) share = PB_INIT(SHARE);
+    share.connections = share_of(worker, wire->version);
+    wire->share = &share;
+    enum err err = bus_send(broker->work, &worker->peer, WIRE_PROFILE, &wire->base, NULL);
+    wire->share = NULL;
+    return err;
+}
+
 enum err lease_give_profile(struct broker *broker, const struct profile *profile,
                             struct worker *worker)
 {
-    if (map_get_u64(worker->profiles, profile->wire.version) != NULL) {
+    bool more = share_grant(broker, worker, profile);
+    if (!more && map_get_u64(worker->profiles, profile->wire.version) != NULL) {
         return ERR_OK;
     }
-    enum err err =
-        bus_send(broker->work, &worker->peer, WIRE_PROFILE, &profile->wire.base, NULL);
+    PB(Profile) wire = profile->wire;
+    enum err err = send_profile(broker, &wire, worker);
     if (err == ERR_OK) {
         (void)map_put_u64(&worker->profiles, profile->wire.version, worker);
     }
     return err;
+}
+
+void lease_tell_share(struct broker *broker, struct worker *worker, uint64_t version)
+{
+    const struct profile *profile = profiles_version(broker->profiles, version);
+    PB(Profile) wire = PB_INIT(PROFILE);
+    PB(MailingSettings) none = PB_INIT(MAILING_SETTINGS);
+    wire.name =
+        (char
+             *)(uintptr_t) "-"; /* of older settings: the worker has them, and looks at the share only */
+    wire.version = version;
+    wire.settings = &none;
+    if (profile != NULL) {
+        wire = profile->wire;
+    }
+    if (send_profile(broker, &wire, worker) != ERR_OK) {
+        log_debug("send", "verb=PROFILE worker=%s result=dropped", worker->name);
+    }
 }
 
 static enum err send_job(struct broker *broker, struct request *request, struct worker *worker)

@@ -38,6 +38,9 @@ void lease_fini(struct broker *broker);
 enum err lease_give_profile(struct broker *broker, const struct profile *profile,
                             struct worker *worker) NODISCARD;
 
+/* The worker's share of a profile that it has has changed. */
+void lease_tell_share(struct broker *broker, struct worker *worker, uint64_t version);
+
 /* Lease it to the place that was found for it (place.way TO_WORKER) and send the JOB. The leases own the request from here. */
 void lease_give(struct broker *broker, struct request *request, const struct place *place);
 

@@ -5,6 +5,7 @@
 #include "broker.h"
 #include "mem.h"
 #include "poison.h"
+#include "share.h"
 
 /* What only the request itself tells, read once: how it is split, and route and folder of inline settings. */
 static void read_content(struct request *request)
@@ -27,10 +28,19 @@ static void read_content(struct request *request)
     trackpro__notify__v1__notification_request__free_unpacked(parsed, NULL);
 }
 
-static bool has_no_suspects(void *arg, const struct worker *worker)
+struct wants {
+    const struct broker *broker;
+    const struct profile *profile; /* null = settings of the request */
+    bool alone;                    /* a suspect wants a worker without another one */
+};
+
+static bool fits(void *arg, const struct worker *worker)
 {
-    (void)arg;
-    return worker->suspects == 0;
+    const struct wants *wants = arg;
+    if (wants->alone && worker->suspects > 0) {
+        return false;
+    }
+    return wants->profile == NULL || share_fits(wants->broker, worker, wants->profile);
 }
 
 /* What was made due again after its end (operate.c) is tried once: a retry is never set later than the end. */
@@ -85,10 +95,9 @@ static bool is_paused(struct broker *broker, const struct request *request, int6
 struct place place_find(struct broker *broker, struct request *request)
 {
     struct place place = {.way = PLACE_WAIT};
-    struct roster_wish wish = {.route = SETTINGS_ROUTE_COUNT,
-                               .edited = request->edit_len > 0,
-                               .folder = "",
-                               .fits = poison_suspect(request) ? has_no_suspects : NULL};
+    struct wants wants = {.broker = broker, .alone = poison_suspect(request)};
+    struct roster_wish wish = {
+        .route = SETTINGS_ROUTE_COUNT, .folder = "", .fits = fits, .arg = &wants};
     int64_t now_ms = broker_now_ms(broker);
     bool named = request->lane->key.profile[0] != '\0';
     if (place_too_late(request, now_ms)) {
@@ -103,6 +112,7 @@ struct place place_find(struct broker *broker, struct request *request)
         if (place.profile == NULL) {
             return place; /* taken out of the file: its mail waits for it to come back */
         }
+        wants.profile = place.profile;
         wish.route = place.profile->plan.route;
         wish.folder = place.profile->plan.folder;
     } else {

@@ -154,7 +154,7 @@ const struct conf_row profile_rows[] = {
     TIME_ROW("connect_timeout", connect_timeout_ms, "TCP, TLS, greeting and login together"),
     TIME_ROW("reply_timeout", reply_timeout_ms, "for the reply to each command"),
     TIME_ROW("content_timeout", content_timeout_ms, "from the final dot to its reply"),
-    LIMIT_ROW(max_connections, "connections to the server, of each worker"),
+    LIMIT_ROW(max_connections, "connections to the server, of the whole pool"),
     POOL_ROW(max_messages_per_minute, "mails in any minute, of the whole pool; 0 = no limit"),
     POOL_ROW(max_recipients_per_day,
              "recipients in any 24 hours, of the whole pool; 0 = no limit"),

@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "log.h"
 #include "mem.h"
+#include "share.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,6 +77,7 @@ void roster_remove(struct roster *roster, struct worker **worker_p)
     TAILQ_REMOVE(&roster->workers, worker, link);
     (void)map_take(&roster->by_peer, worker->peer.id, worker->peer.len);
     roster->count--;
+    share_forget(worker);
     forget_capabilities(worker);
     map_clear(&worker->profiles);
     part_list_free(&worker->granted);

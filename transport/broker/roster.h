@@ -37,10 +37,11 @@ struct worker {
     uint32_t suspects; /* of its leases: requests that lost a worker before (poison.h) */
     int64_t heard_ms;  /* monotonic */
     int64_t heard_wall_ms;
-    bool leaving;         /* gets no more jobs */
-    bool said_bye;        /* it leaves in good order: its loss speaks against no request */
-    bool gone;            /* could not be reached: buried at the end of the turn */
-    struct map *profiles; /* versions it was given, as keys */
+    bool leaving;             /* gets no more jobs */
+    bool said_bye;            /* it leaves in good order: its loss speaks against no request */
+    bool gone;                /* could not be reached: buried at the end of the turn */
+    struct map *profiles;     /* versions it was given, as keys */
+    struct share_seat *seats; /* what it has of profiles' connections (share.h); a list */
     struct part_list granted;
     struct part_list denied;
     struct part_list settled;
