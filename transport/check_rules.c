@@ -266,6 +266,19 @@ static const struct check_rule notification_request_rules[] = {
 };
 static const struct check_set notification_request = SET(notification_request);
 
+static const struct check_rule withdraw_rules[] = {
+    {.field = "supersede_key", .form = CHECK_LINE, .required = true, .max = 200},
+    {.field = "reason", .form = CHECK_LINE, .max = 128},
+};
+static const struct check_set withdraw = SET(withdraw);
+
+static const struct check_rule withdrawn_rules[] = {
+    {.field = "supersede_key", .form = CHECK_LINE, .max = 200},
+    {.field = "withdrawn", .form = CHECK_NUMBER},
+    {.field = "left", .form = CHECK_NUMBER},
+};
+static const struct check_set withdrawn = SET(withdrawn);
+
 static const struct check_rule receipt_rules[] = {
     {.field = "id", .form = CHECK_ID, .max = ID_MAX},
     {.field = "status", .form = CHECK_ENUM, .required = true},
@@ -789,6 +802,7 @@ static const struct check_set *const sets[] = {
     &stats_ask,
     &profile_ask,
     &pause,
+    &withdraw,
     &receipt,
     &query_reply,
     &error,
@@ -805,6 +819,7 @@ static const struct check_set *const sets[] = {
     &stats,
     &profile_list,
     &paused,
+    &withdrawn,
     &message,
     &mailbox,
     &attachment,

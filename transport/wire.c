@@ -34,6 +34,8 @@ static const struct verb_row verbs[WIRE_VERB_COUNT] = {
     [WIRE_QUERY] = {VERB_PREFIX "QUERY", PB_DESCRIPTOR(query), 0, false},
     [WIRE_STATE] = {VERB_PREFIX "STATE", PB_DESCRIPTOR(query_reply), WIRE_REQUEST_MAX_BYTES,
                     false},
+    [WIRE_WITHDRAW] = {VERB_PREFIX "WITHDRAW", PB_DESCRIPTOR(withdraw), 0, false},
+    [WIRE_WITHDRAWN] = {VERB_PREFIX "WITHDRAWN", PB_DESCRIPTOR(withdrawn), 0, false},
     [WIRE_ERROR] = {VERB_PREFIX "ERROR", PB_DESCRIPTOR(error), 0, false},
     [WIRE_READY] = {VERB_PREFIX "READY", PB_DESCRIPTOR(ready), 0, false},
     [WIRE_CREDIT] = {VERB_PREFIX "CREDIT", PB_DESCRIPTOR(credit), 0, false},

@@ -54,6 +54,8 @@ enum wire_verb {
     WIRE_PROFILES_OK,
     WIRE_STATS,
     WIRE_STATS_OK,
+    WIRE_WITHDRAW,
+    WIRE_WITHDRAWN,
     WIRE_PAUSE,
     WIRE_PAUSED,
     WIRE_QUEUE_ACT,

@@ -11,5 +11,6 @@ int command_profile(int argc, char *argv[]);
 int command_queue(int argc, char *argv[]);
 int command_send(int argc, char *argv[]);
 int command_status(int argc, char *argv[]);
+int command_withdraw(int argc, char *argv[]);
 
 #endif

@@ -21,11 +21,13 @@ static const struct command_row commands[] = {
     {"evidence", command_evidence, "export, verify, days: who was told what, and the proof"},
     {"explain", command_explain, "tell the whole story of one request"},
     {"keys", command_keys, "new, show: key pairs for brokers, producers, workers, operators"},
-    {"profile", command_profile, "ls, show, check, test, seal, import-cdo: the mailing profiles"},
+    {"profile", command_profile,
+     "ls, show, check, test, seal, import-cdo: the mailing profiles"},
     {"queue", command_queue,
      "ls, show, cancel, retry, resolve: what is in the broker (for operators)"},
     {"send", command_send, "send one notification"},
     {"status", command_status, "how requests stand; -f follows them"},
+    {"withdraw", command_withdraw, "cancel what waits under a supersede key"},
 };
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };

@@ -20,6 +20,7 @@ enum { PART_MAX_BYTES = 25 * 1024 * 1024, WAIT_DEFAULT_S = 600 };
 struct send_options {
     struct common_options common; /* first */
     const char *profile;
+    const char *supersede_key;
     const char *from;
     struct option_texts to, cc, bcc, reply_to;
     const char *subject;
@@ -48,6 +49,8 @@ static const struct option_row rows[] = {
     {OPTION_TEXTS, "attach", 'a', FIELD(attach), "FILE", "attach a file"},
     {OPTION_TEXTS, "label", 0, FIELD(labels), "NAME=VALUE", "label, kept with the request"},
     {OPTION_TEXT, "id", 0, FIELD(id), "ID", "idempotency key: the same id is sent once"},
+    {OPTION_TEXT, "supersede-key", 0, FIELD(supersede_key), "KEY",
+     "take the place of what waits under this key"},
     {OPTION_FLAG, "bulk", 0, FIELD(bulk), NULL, "low priority"},
     {OPTION_FLAG, "urgent", 0, FIELD(urgent), NULL, "high priority"},
     {OPTION_FLAG, "one-each", 0, FIELD(one_each), NULL, "one mail to each recipient"},
@@ -177,6 +180,7 @@ static enum err build(struct tpn_request *request, const struct send_options *op
     tpn_request_text(request, TPN_PROFILE, options->profile);
     tpn_request_text(request, TPN_SUBJECT, options->subject);
     tpn_request_text(request, TPN_ID, options->id);
+    tpn_request_text(request, TPN_SUPERSEDE_KEY, options->supersede_key);
     tpn_request_number(request, TPN_PRIORITY, options->urgent ? 3 : options->bulk ? 1 : 2);
     tpn_request_number(request, TPN_SPLIT, options->one_each ? 2 : 1);
     tpn_request_number(request, TPN_KIND, 2);

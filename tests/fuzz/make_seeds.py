@@ -18,7 +18,8 @@ VERBS = (("SUBMIT", "NotificationRequest"), ("RECEIPT", "Receipt"), ("QUERY", "Q
          ("EXTEND", "Extend"), ("BYE", "Bye"), ("BEAT", "Beat"), ("JOB", "Job"), ("PERMIT", "Permit"),
          ("RESULT_OK", "ResultOk"), ("PROFILE", "Profile"), ("DRAIN", "Drain"), ("QUEUE_LS", "QueueList"),
          ("QUEUE_PAGE", "QueuePage"), ("QUEUE_SHOW", "QueueShow"), ("STATS", "StatsAsk"), ("STATS_OK", "Stats"), ("QUEUE_ACT", "QueueAct"), ("QUEUE_ACTED", "QueueActed"),
-         ("PAUSE", "Pause"), ("PAUSED", "Paused"))
+         ("PAUSE", "Pause"), ("PAUSED", "Paused"),
+         ("WITHDRAW", "Withdraw"), ("WITHDRAWN", "Withdrawn"))
 LINES = {"address": "ann@example.test", "id": "a-1", "name": "lab", "profile": "lab", "smtp_server": "mail.example.test",
          "content_type": "application/pdf", "content_id": "logo@trackpro", "traceparent": "00-4bf9-00f0-01",
          "uris": "mailto:stop@example.test", "topic": "tpn1.a", "request_id": "a-1", "producer": "local", "ids": "a-1",

@@ -248,6 +248,29 @@ static void empty_body_is_a_body(void **state)
     store_op_fini(&body);
 }
 
+/* A newer request and the end of the older one: both, or neither. */
+static void a_move_goes_only_with_what_it_depends_on(void **state)
+{
+    struct fixture *fix = *state;
+    put_request(fix, "old");
+    struct store_op ops[] = {op_accept("old"), op_move(1, STATE_ACCEPTED, STATE_CANCELLED),
+                             op_accept("new"), op_move(1, STATE_ACCEPTED, STATE_CANCELLED)};
+    ops[1].only_if = &ops[0];
+    ops[3].only_if = &ops[2];
+    assert_int_equal(fixture_call(fix, ops, 4), STORE_CALL_DONE);
+    assert_int_equal(ops[0].result, STORE_DUPLICATE);
+    assert_int_equal(ops[1].result, STORE_STALE);
+    assert_int_equal(ops[2].result, STORE_DONE);
+    assert_int_equal(ops[3].result, STORE_DONE);
+    struct store_op counts = {.kind = STORE_COUNTS};
+    assert_int_equal(fixture_run(fix, &counts), STORE_DONE);
+    assert_int_equal(counts.counts.by_state[STATE_ACCEPTED], 1);
+    assert_int_equal(counts.counts.by_state[STATE_CANCELLED], 1);
+    for (size_t i = 0; i < 4; i++) {
+        store_op_fini(&ops[i]);
+    }
+}
+
 /* ---- due, lanes, live ---- */
 
 static void put_due(struct fixture *fix, const char *id, int64_t visible_at_ms)
@@ -798,6 +821,7 @@ static const struct contract_row contract[] = {
     ROW(empty_body_is_a_body),
     ROW(due_rows_come_in_order_and_by_cursor),
     ROW(due_gives_only_what_may_be_leased),
+    ROW(a_move_goes_only_with_what_it_depends_on),
     ROW(lanes_are_those_with_live_rows),
     ROW(live_rows_are_leased_and_permitted),
     ROW(history_is_numbered_without_gaps_and_chained),

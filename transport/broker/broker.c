@@ -378,6 +378,7 @@ void broker_stop(struct broker *broker)
         lease_fini(broker);
     }
     ledger_free(&broker->ledger);
+    supersede_fini(broker);
     log_flush(&broker->deliveries);
     buf_fini(&broker->deliveries);
     schedule_fini(&broker->schedule);

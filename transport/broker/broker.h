@@ -22,6 +22,7 @@
 #include "roster.h"
 #include "schedule.h"
 #include "steady.h"
+#include "supersede.h"
 
 #include <stdbool.h>
 
@@ -39,6 +40,7 @@ struct broker {
     struct profiles *profiles;
     struct brakes brakes;
     struct pauses pauses;
+    struct superseding superseding;
     struct roster roster;
     struct leases leases;
     struct schedule schedule;

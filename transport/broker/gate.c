@@ -15,6 +15,7 @@
 #include "mem.h"
 #include "message_rule.h"
 #include "probe_desk.h"
+#include "supersede.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -372,7 +373,11 @@ static void accept(struct broker *broker, const char *producer, struct wire_in *
     ledger_op_event(op, &event.base,
                     wire_topic(event.producer, state_name(STATE_ACCEPTED), request->id, topic));
     free_labels(labels, event.n_labels);
-    ledger_add(broker->ledger, op);
+    if (fits && parsed->supersede_key[0] != '\0') {
+        supersede_accept(broker, op);
+    } else {
+        ledger_add(broker->ledger, op);
+    }
 }
 
 static void submit(struct broker *broker, const struct access_entry *who, struct wire_in *in)
@@ -399,6 +404,20 @@ static void submit(struct broker *broker, const struct access_entry *who, struct
     } else {
         accept(broker, who->name, in, now_ms);
     }
+}
+
+/* Only its own: the producer's name is the name of its key. */
+static void withdraw(struct broker *broker, const struct access_entry *who, struct bus *bus,
+                     struct wire_in *in)
+{
+    const char *producer = keeper_producer(who);
+    if (producer == NULL || producer[0] == '\0') {
+        (void)snprintf(in->fault.rule, sizeof in->fault.rule,
+                       "only a producer may withdraw, and only what is its own");
+        gate_send_error(bus, in);
+        return;
+    }
+    supersede_withdraw(broker, bus, producer, in);
 }
 
 static void reject_unread(struct broker *broker, const struct wire_in *in)
@@ -431,6 +450,9 @@ void gate_message(void *arg, struct bus *bus, enum err err, struct wire_in *in)
         break;
     case WIRE_QUERY:
         inquiry_query(broker, bus, who, in);
+        break;
+    case WIRE_WITHDRAW:
+        withdraw(broker, who, bus, in);
         break;
     case WIRE_REPLAY:
         chronicle_replay(broker, bus, keeper_producer(who), in);

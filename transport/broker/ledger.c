@@ -127,6 +127,11 @@ static void put_back(struct ledger *ledger)
     struct ledger_op *op = NULL;
     while ((op = TAILQ_FIRST(&ledger->out)) != NULL) {
         TAILQ_REMOVE(&ledger->out, op, link);
+        if (op->store.only_if != NULL) { /* what it depends on is refused */
+            op->store.result = STORE_STALE;
+            finish(ledger, op);
+            continue;
+        }
         if (op->store.kind == STORE_MOVE || op->store.kind == STORE_NOTE ||
             op->store.kind == STORE_AUDIT || (op->question && !ledger->asking)) {
             TAILQ_INSERT_TAIL(&keep, op, link);
@@ -186,6 +191,9 @@ static void give(struct ledger *ledger, enum given given)
     for (struct ledger_op *op = TAILQ_FIRST(&ledger->waiting);
          op != NULL && batch->count < STORE_BATCH_ROOM; op = next) {
         next = TAILQ_NEXT(op, link);
+        if (op->group > 0 && batch->count > 0 && batch->count + op->group >= STORE_BATCH_ROOM) {
+            break; /* all of them in the next one */
+        }
         if (given == GIVE_QUESTIONS && !op->question) {
             continue;
         }

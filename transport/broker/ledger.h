@@ -34,6 +34,8 @@ struct ledger_op {
     bool
         question; /* only shown to somebody: may overtake the moves that a full disk holds up */
     uint64_t number; /* for done */
+    size_t
+        group; /* so many ops behind this one are only_if it was done: they go in its batch, fewer than a batch has room for */
     uint8_t *event; /* owned: what store.event points to, with room for the numbers behind it */
     uint8_t *results; /* owned: what store.move.results points to */
     char *topic;      /* owned: of the event */

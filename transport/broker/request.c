@@ -169,6 +169,7 @@ void request_move(struct request *request, struct ledger *ledger, int64_t now_ms
     if (change->results != NULL) {
         keep_results(request, op, change);
     }
+    op->store.only_if = change->only_if;
     op->store.move.pk = request->pk;
     op->store.move.expect_lease =
         UINT64_MAX; /* this broker is the only one, and holds the lease in memory */

@@ -97,9 +97,10 @@ struct request_change {
     size_t changed_count;
     bool
         spared; /* the attempt that ends here does not count: the event still tells its number */
-    ledger_fn *done; /* called once the change is on disk; may be null */
-    void *arg;       /* its first argument; op->arg2 is the request */
-    uint64_t number; /* op->number */
+    const struct store_op *only_if; /* as in store_op; the move may end as STORE_STALE */
+    ledger_fn *done;                /* called once the change is on disk; may be null */
+    void *arg;                      /* its first argument; op->arg2 is the request */
+    uint64_t number;                /* op->number */
 };
 
 /* The one function that changes a request's state: checks the move against the table, changes the row in memory, queues

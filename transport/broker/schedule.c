@@ -397,6 +397,14 @@ static void put_aside(struct schedule *schedule, struct lane *lane, struct reque
     TAILQ_INSERT_TAIL(&schedule->aside, request, link);
 }
 
+void schedule_read_again(struct schedule *schedule, struct lane *lane)
+{
+    lane->after_ms = 0;
+    lane->after_pk = 0;
+    lane->spilled = true;
+    loop_again(schedule->broker->loop);
+}
+
 void schedule_recall(struct schedule *schedule)
 {
     struct request *request = NULL;

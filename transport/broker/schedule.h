@@ -63,6 +63,9 @@ struct lane *schedule_lane(struct schedule *schedule, const struct store_lane *k
 /* A request of the lane went from one state to another: its profile's counts of what waits and what ended follow. */
 void lane_note_move(struct lane *lane, enum state from, enum state to, int64_t now_ms);
 
+/* Some row of the lane that memory had taken was put back on disk: the lane is read from its start. */
+void schedule_read_again(struct schedule *schedule, struct lane *lane);
+
 /* What stands aside goes back to its lane: the pauses have changed. */
 void schedule_recall(struct schedule *schedule);
 

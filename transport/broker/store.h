@@ -337,6 +337,9 @@ struct store_op {
     size_t event_len;
     uint64_t event_number; /* out; 0 when none was written */
 
+    /* MOVE: only done when this op, which stands before it in the same batch, was DONE; else it is STALE. Null = in any case. */
+    const struct store_op *only_if;
+
     void *owner; /* the caller's; engines leave it alone */
 };
 

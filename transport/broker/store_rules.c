@@ -223,6 +223,10 @@ static bool check_history(struct store_op *op)
 
 bool store_op_check(struct store_op *op)
 {
+    if (op->only_if != NULL && op->only_if->result != STORE_DONE) {
+        op->result = STORE_STALE;
+        return false;
+    }
     switch (op->kind) {
     case STORE_ACCEPT:
         return check_accept(op);
