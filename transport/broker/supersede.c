@@ -79,13 +79,15 @@ static void let_next_go(struct withdrawal *withdrawal)
     char *key = key_of(withdrawal);
     struct withdrawal *next = TAILQ_FIRST(&withdrawal->behind);
     (void)map_take_text(&all->by_key, key);
-    if (next != NULL) {
-        TAILQ_REMOVE(&withdrawal->behind, next, link);
-        TAILQ_CONCAT(&next->behind, &withdrawal->behind, link);
-        (void)map_put_text(&all->by_key, key, next);
-        look_up(next);
+    if (next == NULL) {
+        free(key);
+        return;
     }
+    TAILQ_REMOVE(&withdrawal->behind, next, link);
+    TAILQ_CONCAT(&next->behind, &withdrawal->behind, link);
+    (void)map_put_text(&all->by_key, key, next);
     free(key);
+    look_up(next);
 }
 
 static void end(struct withdrawal *withdrawal)
