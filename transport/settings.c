@@ -449,6 +449,10 @@ enum err settings_plan(const PB(MailingSettings) *settings, struct settings_plan
         return err;
     }
     copy_numbers(&r);
+    if (plan->route == SETTINGS_PICKUP && plan->dialect == PB_DIALECT(EXCHANGE) &&
+        plan->max_messages_per_minute == 0) {
+        plan->max_messages_per_minute = SETTINGS_EXCHANGE_FILES;
+    }
     if (plan->dialect == PB_DIALECT(UNSPECIFIED)) {
         plan->dialect = PB_DIALECT(IIS);
     }

@@ -16,7 +16,8 @@ enum settings_tls { SETTINGS_TLS_NONE, SETTINGS_TLS_STARTTLS, SETTINGS_TLS_IMPLI
 
 enum {
     SETTINGS_SERVER_BYTES = 256,
-    SETTINGS_EXCHANGE_RECIPIENTS = 100 /* of a file in an Exchange pickup folder */
+    SETTINGS_EXCHANGE_RECIPIENTS = 100, /* of a file in an Exchange pickup folder */
+    SETTINGS_EXCHANGE_FILES = 100       /* a minute (PickupDirectoryMaxMessagesPerMinute) */
 };
 
 /* One DKIM signature. Texts are borrowed from the MailingSettings, but for field, which lives for ever. */

@@ -538,11 +538,11 @@ static enum err pickup_open(const struct deliver_context *context, void **self,
 /* How long a file waits for its turn, in ms. Only Exchange counts files. */
 static int64_t turn_of(struct pickup *pickup, const struct delivery *delivery)
 {
-    if (delivery->plan->dialect != PB_DIALECT(EXCHANGE)) {
+    uint32_t per_minute = delivery->plan->max_messages_per_minute;
+    if (delivery->plan->dialect != PB_DIALECT(EXCHANGE) || per_minute == 0) {
         return 0;
     }
-    return pickup_pace_take(pickup->paces, delivery->plan->folder, PICKUP_PACE_EXCHANGE,
-                            clock_mono_ms());
+    return pickup_pace_take(pickup->paces, delivery->plan->folder, per_minute, clock_mono_ms());
 }
 
 static struct pickup_task *new_task(struct pickup *pickup)

@@ -1,7 +1,8 @@
 /* The pace of a pickup folder: at most so many files in any minute.
  *
  * Exchange takes 100 files a minute from its pickup folder (PickupDirectoryMaxMessagesPerMinute) and leaves the rest lying, where
- * nobody sees in which order they go. So the worker keeps the pace and the broker the order. Each worker keeps its own. */
+ * nobody sees in which order they go. The broker keeps that pace for its whole pool (max_messages_per_minute). The worker keeps it
+ * as well, for it may serve a folder that a job of another broker's profile, or of an older version of this one, fills too. */
 #ifndef TPN_PICKUP_PACE_H
 #define TPN_PICKUP_PACE_H
 
@@ -9,7 +10,6 @@
 #include <stdint.h>
 
 enum {
-    PICKUP_PACE_EXCHANGE = 100, /* files a minute */
     PICKUP_PACE_MINUTE_MS = 60000,
     PICKUP_PACE_FOLDERS = 256 /* with a pace at a time; the one used longest ago makes room */
 };

@@ -254,6 +254,7 @@ static void a_file_that_waits_is_given_up_with_the_worker(void **state)
     (void)state;
     world_open(&w);
     w.plan.dialect = PB_DIALECT(EXCHANGE);
+    w.plan.max_messages_per_minute = 100;
     for (unsigned i = 0; i < 100; i++) {
         (void)make(&w, i % MAILS);
         assert_int_equal(run(&w, i % MAILS)->outcome, PB_OUTCOME(DELIVERED));
