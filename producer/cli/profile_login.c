@@ -197,8 +197,10 @@ static enum err store(const char *path, const char *token, struct err_text *why)
     struct stat st;
     char *folder = mem_text(path);
     char *slash = strrchr(folder, '/');
-    *slash = '\0';
-    bool known_owner = stat(path, &st) == 0 || stat(folder[0] != '\0' ? folder : "/", &st) == 0;
+    if (slash != NULL) {
+        slash[slash == folder ? 1 : 0] = '\0'; /* the root keeps its slash */
+    }
+    bool known_owner = stat(path, &st) == 0 || stat(folder, &st) == 0;
     enum err err = path_write(path, token, strlen(token), 0600, why);
     if (err == ERR_OK && known_owner && geteuid() == 0 &&
         chown(path, st.st_uid, st.st_gid) != 0) {
@@ -255,13 +257,12 @@ static int log_in(const struct login_options *options, const char *name,
                       device.verification_uri, device.user_code, settings->user_name);
         err = wait_for_person(settings, &device, &token, &why);
     }
-    if (err == ERR_OK && token.refresh_token == NULL) {
+    if (err == ERR_OK && token.refresh_token != NULL) {
+        err = store(path, token.refresh_token, &why);
+    } else if (err == ERR_OK) {
         err = err_set(&why, ERR_INVALID,
                       "the server gave no refresh token: does oauth_scope ask for one "
                       "(offline_access)?");
-    }
-    if (err == ERR_OK) {
-        err = store(path, token.refresh_token, &why);
     }
     if (err == ERR_OK) {
         say_done(options, name, path);
