@@ -114,6 +114,13 @@ class Farm:
         for row in ROWS:
             publisher.submit(lab.request(row.name, to=("anon@example.test",), profile=row.name))
 
+    def get_settled(self):
+        """Once every row is settled: for what counts over all of them."""
+        self.get()
+        for row in ROWS:
+            self.follower.wait_state(row.name, *SETTLED, timeout_s=60)
+        return self
+
     def close(self):
         if self.lab is not None:
             self.lab.close()
@@ -181,7 +188,7 @@ for _row in ROWS:
 
 def test_servers_say_which_mechanism_was_used(_lab):
     """Each server's own log; the worker's word counts for nothing here."""
-    farm = FARM.get()
+    farm = FARM.get_settled()
     good = [row for row in ROWS if row.told == SENT and ("ipv6" not in row.variant or dovecot_peer.has_ipv6())]
 
     def wanted(peer, mechanism):
@@ -201,15 +208,13 @@ def test_servers_say_which_mechanism_was_used(_lab):
 
 def test_tokens_are_asked_for_once(_lab):
     """Once for each credential, however many profiles have it: here the mailbox of six, and another user."""
-    farm = FARM.get()
-    for row in ROWS:
-        farm.follower.wait_state(row.name, *SETTLED, timeout_s=60)
+    farm = FARM.get_settled()
     check_equal(len(farm.tokens.requests), 2, "requests for a token")
     check_equal(len(farm.exim_tokens.requests), 1, "requests for Exim's token")
 
 
 def test_every_mail_arrived_where_it_was_sent(_lab):
-    farm = FARM.get()
+    farm = FARM.get_settled()
     sent = {row.name for row in ROWS if row.told == SENT and ("ipv6" not in row.variant or dovecot_peer.has_ipv6())}
     files = list((farm.exim.folder / "mail" / "new").glob("*"))
     mails = [*farm.postfix.wait_mails(sum(1 for name in sent if not name.startswith("exim"))),
@@ -219,7 +224,7 @@ def test_every_mail_arrived_where_it_was_sent(_lab):
 
 
 def test_no_secret_stands_in_a_log(_lab):
-    farm = FARM.get()
+    farm = FARM.get_settled()
     for secret in (postfix_peer.PASSWORD, dovecot_peer.PASSWORD, exim_peer.PASSWORD, token_peer.CLIENT_SECRET,
                    *farm.tokens.tokens):
         check(secret not in farm.worker.text(), "a secret stands in the worker's log")
@@ -256,9 +261,7 @@ def check_client(words):
 
 def make_peer_test(client, peer, mechanism):
     def test(_lab):
-        farm = FARM.get()
-        for row in ROWS:  # before that the logs are counted
-            farm.follower.wait_state(row.name, *SETTLED, timeout_s=60)
+        farm = FARM.get_settled()
         if client == "swaks":
             check_client(swaks(farm, peer, mechanism))
         elif mechanism == "ntlm":
