@@ -28,13 +28,17 @@ static const char usage[] =
     "  --key FILE           this program's key (TPN_KEY)\n"
     "  --server-key FILE    the broker's public key (TPN_SERVER_KEY)\n"
     "  --insecure           connect without keys beyond loopback too (TPN_INSECURE=1)\n"
+    "  --replay ENDPOINT    ask there for what was missed: the broker's admin or submit "
+    "socket\n"
+    "                       (TPN_REPLAY; none)\n"
     "  --producer NAME      only this producer's requests\n"
     "  --state STATE        only steps into this state, as FAILED\n"
     "  --version            print the version\n"
     "  -h, --help           print this\n\n"
-    "A line GAP says that events are missing (the topic does not repeat what was not heard: "
-    "ask the broker),\n"
-    "a line RESTART that the broker started anew. With --json they are {\"gap\":…} and "
+    "A line GAP says that events are missing: the topic does not repeat what was not heard. "
+    "With --replay they\n"
+    "are fetched from the broker's history and stand in their place; GAP tells what could not "
+    "be had. A line RESTART that the broker started anew. With --json they are {\"gap\":…} and "
     "{\"restart\":…}.\n"
     "Exit codes: 0 stopped by SIGINT or SIGTERM, or nobody reads any more; 1 failed; 2 wrong "
     "options.\n";
@@ -62,6 +66,7 @@ enum option_value {
     OPT_SERVER_KEY,
     OPT_INSECURE,
     OPT_PRODUCER,
+    OPT_REPLAY,
     OPT_STATE,
     OPT_VERSION
 };
@@ -73,6 +78,7 @@ static const struct option options[] = {
     {"json", no_argument, NULL, OPT_JSON},
     {"key", required_argument, NULL, OPT_KEY},
     {"producer", required_argument, NULL, OPT_PRODUCER},
+    {"replay", required_argument, NULL, OPT_REPLAY},
     {"server-key", required_argument, NULL, OPT_SERVER_KEY},
     {"state", required_argument, NULL, OPT_STATE},
     {"status", required_argument, NULL, OPT_STATUS},
@@ -105,6 +111,9 @@ static bool take_option(struct monitor *monitor, int value)
     case OPT_PRODUCER:
         monitor->follow.producer = optarg;
         return true;
+    case OPT_REPLAY:
+        monitor->follow.replay = optarg[0] != '\0' ? optarg : NULL;
+        return true;
     case OPT_STATE:
         return pb_enum_parse(PB_DESCRIPTOR(state), optarg, &monitor->follow.state) == ERR_OK;
     default:
@@ -124,6 +133,8 @@ static int read_options(struct monitor *monitor, int argc, char *argv[])
     monitor->status = from_environment("TPN_STATUS", "tcp://127.0.0.1:5553");
     monitor->key = from_environment("TPN_KEY", "");
     monitor->server_key = from_environment("TPN_SERVER_KEY", "");
+    const char *replay = from_environment("TPN_REPLAY", "");
+    monitor->follow.replay = replay[0] != '\0' ? replay : NULL;
     monitor->insecure = strcmp(from_environment("TPN_INSECURE", ""), "1") == 0;
     int value = 0;
     // NOLINTNEXTLINE(concurrency-mt-unsafe): no thread has started

@@ -9,6 +9,7 @@
 #include "filter.h"
 #include "options.h"
 #include "queue_pause.h"
+#include "queue_verbs.h"
 #include "show.h"
 
 #include <stdint.h>
@@ -188,7 +189,9 @@ struct queue_row {
 
 /* Keep sorted by name. */
 static const struct queue_row verbs[] = {
+    {"backup", queue_backup, "copy the store while it is in use"},
     {"cancel", act_cancel, "end requests that are not on their way"},
+    {"drain", queue_drain, "let workers or the broker come to an end"},
     {"edit", act_edit, "change recipients or profile"},
     {"hold", act_hold, "let requests wait until they are released"},
     {"ls", run_ls, "list requests"},
@@ -200,6 +203,7 @@ static const struct queue_row verbs[] = {
     {"resume", queue_resume, "let it go again"},
     {"retry", act_retry, "try requests again, or now"},
     {"show", run_show, "show one request with its history"},
+    {"top", queue_top, "count what waits, by name and age"},
 };
 
 enum { VERBS = sizeof verbs / sizeof verbs[0] };

@@ -71,6 +71,9 @@ void show_request(const PB(RequestStatus) *request)
     add_time(&line, " accepted", request->accepted_at_ms);
     add_time(&line, " changed", request->changed_at_ms);
     add_time(&line, " next attempt", request->next_attempt_ms);
+    if (request->supersede_key[0] != '\0') {
+        buf_add_format(&line, " supersedes %s", log_quote(request->supersede_key, quoted));
+    }
     if (request->reason[0] != '\0') {
         buf_add_format(&line, " reason %s", log_quote(request->reason, quoted));
     }
@@ -87,11 +90,40 @@ static void add_detail(struct buf *line, const char *key, const char *value)
     }
 }
 
-static void print_step(struct buf *line, const PB(StatusEvent) *event)
+/* How long it took since an earlier step. */
+static void add_span(struct buf *line, const char *words, const PB(StatusEvent) *from,
+                     const PB(StatusEvent) *to)
+{
+    if (from != NULL && to->at_ms >= from->at_ms) {
+        buf_add_format(line, ", %s %" PRId64 " ms", words, to->at_ms - from->at_ms);
+    }
+}
+
+static void add_origin(struct buf *line, const PB(StatusEvent) *event)
+{
+    add_detail(line, "from", event->producer);
+    add_detail(line, "subject", event->subject);
+    for (size_t i = 0; i < event->n_labels; i++) {
+        add_detail(line, "label", event->labels[i]);
+    }
+}
+
+/* before: the step before; first: the first of all. Both null for the first. */
+static void print_step(struct buf *line, const PB(StatusEvent) *event,
+                       const PB(StatusEvent) *before, const PB(StatusEvent) *first)
 {
     char when[CLOCK_TEXT_BYTES];
     buf_add_format(line, "%s  %-10s attempt %" PRIu32, clock_text(event->at_ms, when),
                    pb_state_word((int)event->state), event->attempt);
+    if (before == NULL) {
+        add_origin(line, event);
+    }
+    if (event->state == PB_STATE(LEASED)) {
+        add_span(line, "waited", before, event);
+    }
+    if (pb_state_final((int)event->state) || event->state == PB_STATE(UNKNOWN)) {
+        add_span(line, "in all", first, event);
+    }
     if (event->held) {
         buf_add_text(line, ", held");
     }
@@ -111,7 +143,8 @@ void show_history(const PB(RequestStatus) *request)
     struct buf line;
     buf_init(&line, LINE_MAX_BYTES);
     for (size_t i = 0; i < request->n_history; i++) {
-        print_step(&line, request->history[i]);
+        print_step(&line, request->history[i], i > 0 ? request->history[i - 1] : NULL,
+                   i > 0 ? request->history[0] : NULL);
     }
     buf_fini(&line);
     show_request(request);

@@ -11,10 +11,12 @@ from tpn_harness import SLOW, SOURCE_DIR, check, check_equal, free_port, run, sm
 DATA = SOURCE_DIR / "tests" / "data"
 RETRY_LATE = {"retry": {"delays": ["1h"]}}
 EXPLAINED = {  # request: (its final state, exit code of explain)
-    "sent": ("SENT", 0), "partly-refused": ("FAILED", 1), "deferred": ("DEFERRED", 0), "expired": ("EXPIRED", 1)}
+    "sent": ("SENT", 0), "partly-refused": ("FAILED", 1), "deferred": ("DEFERRED", 0), "unknown": ("UNKNOWN", 1),
+    "expired": ("EXPIRED", 1)}
 MASKS = (
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", "TIME"),
     (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
+    (r"(waited|in all) \d+ ms", r"\1 N ms"),
     (r"127\.0\.0\.1 port \d+ after \d+ ms", "127.0.0.1 port PORT after N ms"),
 )
 
@@ -28,7 +30,9 @@ def mask(text):
 def settle_all(lab):
     """One request in each of the states of EXPLAINED."""
     server = lab.faultd()
-    broker = lab.broker({"lab": smtp_profile(server.port), "down": smtp_profile(free_port())}, RETRY_LATE)
+    silent = lab.faultd("stall-after-dot")
+    broker = lab.broker({"lab": smtp_profile(server.port), "down": smtp_profile(free_port()),
+                         "silent": smtp_profile(silent.port, content_timeout=f"{2 * SLOW:g}s")}, RETRY_LATE)
     lab.worker(broker)
     follower = lab.follower(broker)
     publisher = lab.publisher(broker)
@@ -37,6 +41,8 @@ def settle_all(lab):
     for request_id, to in people.items():
         publisher.submit(lab.request(request_id, to=to))
         follower.wait_state(request_id, EXPLAINED[request_id][0])
+    publisher.submit(lab.request("unknown", profile="silent", labels=[lab.pb.Label(name="asset", value="17")]))
+    follower.wait_state("unknown", "UNKNOWN", timeout_s=20)
     publisher.submit(lab.request("expired", to=["ann@e.test"], profile="down",
                                  expire_at_ms=int(time.time() * 1000 + 1500 * SLOW)))
     follower.wait_state("expired", "EXPIRED")

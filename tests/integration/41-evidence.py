@@ -4,10 +4,13 @@ import contextlib
 import csv
 import io
 import json
+import os
+import signal
 import sqlite3
+import time
 
 import tpn_wire
-from tpn_harness import check, check_equal, run, smtp_profile, wait_until
+from tpn_harness import Process, check, check_equal, find_program, run, smtp_profile, wait_until
 
 
 def busy_broker(lab):
@@ -164,6 +167,43 @@ def test_what_was_missed_is_fetched(lab):
             reply = pb.Replayed.FromString(link.exchange([b"TPN1.REPLAY", ask.SerializeToString()])[1])
             check_equal([e.sequence for e in reply.events], [5, 6, 7, 8, 9], "a gap")
             check(not reply.HasField("next"), "that was all of the gap")
+
+
+def test_a_follower_fills_its_gaps(lab):
+    """tpn-monitor --follow --replay: what happened while it did not listen stands in its place; without, a GAP tells it."""
+    sink = lab.sink()
+    broker = lab.broker({"lab": smtp_profile(sink.port)})
+    lab.worker(broker)
+    publisher = lab.publisher(broker)
+    monitors = []
+    for name, more in (("plain", []), ("replay", ["--replay", broker.endpoints["admin"]])):
+        words = [find_program("tpn-monitor"), "--follow", "--status", broker.endpoints["status"], *more]
+        monitors.append(lab.add(Process(lab, name, words)).start())
+    publisher.submit(lab.request("before"))
+
+    def heard_first(monitor):
+        publisher.submit(lab.request(f"probe-{time.monotonic_ns()}"))
+        return "probe-" in monitor.text()
+    for monitor in monitors:
+        wait_until(lambda: heard_first(monitor), f"{monitor.name} to listen", every_s=0.2)
+        os.kill(monitor.pid, signal.SIGSTOP)
+    broker.stop()
+    broker.start()
+    publisher = lab.publisher(broker)
+    for i in range(30):
+        publisher.submit(lab.request(f"missed-{i}"))
+    wait_until(lambda: all(publisher.state(f"missed-{i}") == "SENT" for i in range(30)), "the mails")
+    for monitor in monitors:
+        os.kill(monitor.pid, signal.SIGCONT)
+        wait_until(lambda: heard_first(monitor) and "RESTART" in monitor.text() and monitor.text().count("probe-") > 40,
+                   f"{monitor.name} to hear again", every_s=0.1)
+    plain, replay = (monitor.text().splitlines() for monitor in monitors)
+    check(any(line.startswith("GAP ") for line in plain), "the one without tells the gap")
+    check(not any("missed-0 " in line for line in plain), "it cannot know what was in it")
+    check(not any(line.startswith("GAP ") for line in replay), "the one with fills it")
+    for i in range(30):
+        steps = [line.split()[1] for line in replay if f"id=missed-{i} " in line]
+        check_equal(steps, ["ACCEPTED", "LEASED", "PERMITTED", "SENT"], f"missed-{i}")
 
 
 run(globals())

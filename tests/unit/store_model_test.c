@@ -250,6 +250,7 @@ static void random_op(const struct known *known, struct dice *dice, struct store
     case STORE_LANES:
     case STORE_LIVE:
     case STORE_COUNTS:
+    case STORE_BACKUP:
     case STORE_KIND_COUNT:
         break;
     }
@@ -371,6 +372,7 @@ static void compare_ops(const struct store_op *a, const struct store_op *b)
     case STORE_HOLD:
     case STORE_EDIT:
     case STORE_FORGET:
+    case STORE_BACKUP:
     case STORE_KEEP:
     case STORE_KIND_COUNT:
         break;

@@ -55,6 +55,8 @@ struct broker {
     struct buf deliveries;  /* log lines of this turn */
     uint64_t poisoned;      /* requests set aside since the start */
     bool draining;
+    char closed
+        [160]; /* accepts nothing new, and goes on sending: why; "" = it accepts (drain.h) */
 };
 
 /* Open the store, bind the sockets, read back what was under way. On an error nothing stays open. */

@@ -165,8 +165,10 @@ void chronicle_replay(struct broker *broker, struct bus *bus, const char *produc
         chronicle->until = number_of(wish->until);
     }
     struct ledger_op *first = ledger_op_new(STORE_HISTORY, first_came, chronicle);
+    first->question = true;
     first->store.history.limit = 1;
     struct ledger_op *op = ledger_op_new(STORE_HISTORY, events_came, chronicle);
+    op->question = true;
     op->store.history.after = wish->after != NULL ? number_of(wish->after) : 0;
     op->store.history.limit = wish->limit != 0 ? wish->limit : REPLAY_DEFAULT;
     ledger_add(broker->ledger, first); /* ops end in the order in which they were added */
@@ -225,6 +227,7 @@ void chronicle_days(struct broker *broker, struct bus *bus, const struct wire_in
     struct chronicle *chronicle = chronicle_new(broker, bus, in);
     chronicle->limit = wish->limit != 0 ? wish->limit : PAGE_DEFAULT;
     struct ledger_op *op = ledger_op_new(STORE_SEGMENTS, days_came, chronicle);
+    op->question = true;
     op->store.segments.log = (enum store_log)wish->log;
     op->store.segments.after = wish->after;
     op->store.segments.limit = chronicle->limit;
@@ -327,6 +330,7 @@ void chronicle_evidence(struct broker *broker, struct bus *bus, const struct wir
     chronicle->from_ms = wish->from_ms;
     chronicle->to_ms = wish->to_ms;
     struct ledger_op *op = ledger_op_new(STORE_HISTORY, evidence_came, chronicle);
+    op->question = true;
     op->store.history.log = (enum store_log)wish->log;
     op->store.history.label =
         op->store.history.log == STORE_LOG_EVENTS ? chronicle->label : NULL;

@@ -396,6 +396,8 @@ static void submit(struct broker *broker, const struct access_entry *who, struct
         reject(broker, &in->peer, parsed->id, &in->fault);
     } else if (broker->draining) {
         busy(broker, &in->peer, parsed->id, "the broker is going down");
+    } else if (broker->closed[0] != '\0') {
+        busy(broker, &in->peer, parsed->id, broker->closed);
     } else if (!ledger_healthy(broker->ledger, &why)) {
         busy(broker, &in->peer, parsed->id, why);
     } else if (ledger_depth(broker->ledger) > MAX_DEPTH_OPS ||

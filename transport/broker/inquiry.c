@@ -4,15 +4,18 @@
  * what was committed before it. Reading changes nothing. */
 #include "inquiry.h"
 
+#include "backup_desk.h"
 #include "broker.h"
 #include "chronicle.h"
 #include "clock.h"
+#include "drain.h"
 #include "gate.h"
 #include "hold.h"
 #include "mem.h"
 #include "operate.h"
 #include "probe_desk.h"
 #include "profile_list.h"
+#include "top.h"
 #include "trespass.h"
 #include "version.h"
 
@@ -406,7 +409,11 @@ static void send_stats(struct broker *broker, const struct wire_peer *peer,
     stats.epoch = ledger_epoch(broker->ledger);
     stats.sequence = ledger_sequence(broker->ledger);
     stats.version = (char *)(uintptr_t)TPN_VERSION_TEXT;
-    stats.accepting = ledger_healthy(broker->ledger, &why) && !broker->draining;
+    stats.accepting =
+        ledger_healthy(broker->ledger, &why) && !broker->draining && broker->closed[0] == '\0';
+    if (broker->closed[0] != '\0') {
+        why = broker->closed;
+    }
     stats.not_accepting_reason = (char *)(uintptr_t)why;
     stats.started_at_ms = broker->started_at_ms;
     stats.poisoned = broker->poisoned;
@@ -470,6 +477,15 @@ void inquiry_admin(void *arg, struct bus *bus, enum err err, struct wire_in *in)
         break;
     case WIRE_QUEUE_SHOW:
         show(broker, bus, in);
+        break;
+    case WIRE_TOP:
+        top_answer(broker, bus, in);
+        break;
+    case WIRE_DRAIN_ACT:
+        drain_act(broker, bus, in);
+        break;
+    case WIRE_BACKUP:
+        backup_desk(broker, bus, in);
         break;
     case WIRE_REPLAY:
         chronicle_replay(broker, bus, NULL, in);

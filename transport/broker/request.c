@@ -8,6 +8,7 @@
 #include "log.h"
 #include "mem.h"
 #include "schedule.h"
+#include "store_rules.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -248,6 +249,27 @@ enum state request_fold(PB(RecipientResult) *const results[], size_t count, bool
     return handed_off ? STATE_HANDED_OFF : STATE_SENT;
 }
 
+/* The labels live in *unpacked, which the caller frees. */
+static void add_labels(const struct store_row *row, PB(RequestStatus) *out,
+                       PB(RequestStatus) **unpacked)
+{
+    const char *cursor = row->labels;
+    char label[STORE_LABEL_BYTES];
+    if (cursor == NULL) {
+        return;
+    }
+    if (*unpacked == NULL) {
+        PB(RequestStatus) init = PB_INIT(REQUEST_STATUS);
+        *unpacked = mem_copy(&init, sizeof init);
+    }
+    (*unpacked)->labels = mem_zero(STORE_LABELS_MAX, sizeof *(*unpacked)->labels);
+    while ((*unpacked)->n_labels < STORE_LABELS_MAX && store_label_next(&cursor, label)) {
+        (*unpacked)->labels[(*unpacked)->n_labels++] = mem_text(label);
+    }
+    out->labels = (*unpacked)->labels;
+    out->n_labels = (*unpacked)->n_labels;
+}
+
 void request_status_of_row(const struct store_row *row, PB(RequestStatus) *out,
                            PB(RequestStatus) **unpacked)
 {
@@ -273,6 +295,7 @@ void request_status_of_row(const struct store_row *row, PB(RequestStatus) *out,
     out->lease = row->lease;
     *unpacked =
         row->results_len > 0 ? PB_UNPACK(request_status, row->results_len, row->results) : NULL;
+    add_labels(row, out, unpacked);
     if (*unpacked != NULL) {
         out->recipients = (*unpacked)->recipients;
         out->n_recipients = (*unpacked)->n_recipients;

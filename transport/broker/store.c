@@ -4,7 +4,14 @@
  * and on zeroed memory. Inputs are borrowed and never freed here. */
 #include "store.h"
 
+#include "path.h"
+
 #include <stdlib.h>
+
+char *store_backup_path(const char *folder)
+{
+    return path_join(folder, "backup.db");
+}
 
 void store_row_fini(struct store_row *row)
 {
@@ -94,6 +101,7 @@ void store_op_fini(struct store_op *op)
     case STORE_FORGET:
     case STORE_AUDIT:
     case STORE_KEEP:
+    case STORE_BACKUP:
     case STORE_COUNTS:
     case STORE_SWEEP:
     case STORE_KIND_COUNT:

@@ -108,6 +108,12 @@ struct store_segment {
     bool chained; /* false: the entries from before the store had a chain */
 };
 
+enum store_backup_step {
+    STORE_BACKUP_BEGIN, /* one at a time: a second one is REFUSED */
+    STORE_BACKUP_LOOK,  /* how far it is; NOT_FOUND when there is none */
+    STORE_BACKUP_DROP   /* forget it and its file, whole or not */
+};
+
 /* A small named value. */
 struct store_value {
     char name[STORE_NAME_BYTES];
@@ -135,6 +141,7 @@ enum store_kind {
     STORE_SEGMENTS, /* the days of a log */
     STORE_KEEP,     /* set or forget a kept value */
     STORE_KEPT,     /* kept values by the begin of their name */
+    STORE_BACKUP,   /* copy the store while it is in use */
     STORE_KIND_COUNT
 };
 
@@ -323,6 +330,14 @@ struct store_op {
             size_t len;
         } keep;
         struct {
+            enum store_backup_step step;
+            uint64_t pages_done; /* out */
+            uint64_t pages;
+            bool ready; /* out: the file store_backup_path names is whole and on disk */
+        } backup; /* A copy goes on in bounded steps between batches. It is a store of its own, with an epoch above all that
+                         * this one can have used since; what is not final in it is held: it may be sent, before anybody uses
+                         * the copy. What was under a permit is UNKNOWN there after the usual wait */
+        struct {
             const char *prefix; /* borrowed; null = all */
             const char *after;  /* borrowed: names behind this one; null = from the first */
             size_t limit;
@@ -353,6 +368,9 @@ struct store_options {
      * N bytes free"; duplicates are still told, and the other ops of its batch go on. 0 = no reserve. */
     uint64_t reserve_bytes;
 };
+
+/* The file of a backup, in the data folder; the caller frees it. */
+char *store_backup_path(const char *folder);
 
 /* An open store. Engines put this first in their own struct. */
 struct store {

@@ -574,16 +574,22 @@ static void op_sweep(struct memory_store *store, struct store_op *op)
     sweep_labels(store);
 }
 
+static void op_backup(struct memory_store *store, struct store_op *op)
+{
+    (void)store;
+    store_op_refuse(op, "this engine keeps nothing on disk");
+}
+
 typedef void op_fn(struct memory_store *store, struct store_op *op);
 
 static op_fn *const op_fns[STORE_KIND_COUNT] = {
-    [STORE_ACCEPT] = op_accept,   [STORE_MOVE] = op_move,         [STORE_NOTE] = op_note,
-    [STORE_GET] = op_get,         [STORE_DUE] = op_due,           [STORE_LANES] = op_lanes,
-    [STORE_LIVE] = op_live,       [STORE_BODY] = op_body,         [STORE_LIST] = op_list,
-    [STORE_HISTORY] = op_history, [STORE_COUNTS] = op_counts,     [STORE_SWEEP] = op_sweep,
-    [STORE_HOLD] = op_hold,       [STORE_FORGET] = op_forget,     [STORE_EDIT] = op_edit,
-    [STORE_AUDIT] = op_audit,     [STORE_SEGMENTS] = op_segments, [STORE_KEEP] = op_keep,
-    [STORE_KEPT] = op_kept,
+    [STORE_ACCEPT] = op_accept,   [STORE_MOVE] = op_move,     [STORE_NOTE] = op_note,
+    [STORE_GET] = op_get,         [STORE_DUE] = op_due,       [STORE_LANES] = op_lanes,
+    [STORE_LIVE] = op_live,       [STORE_BODY] = op_body,     [STORE_LIST] = op_list,
+    [STORE_HISTORY] = op_history, [STORE_COUNTS] = op_counts, [STORE_SWEEP] = op_sweep,
+    [STORE_HOLD] = op_hold,       [STORE_FORGET] = op_forget, [STORE_BACKUP] = op_backup,
+    [STORE_EDIT] = op_edit,       [STORE_AUDIT] = op_audit,   [STORE_SEGMENTS] = op_segments,
+    [STORE_KEEP] = op_keep,       [STORE_KEPT] = op_kept,
 };
 
 static enum store_call engine_exec(struct store *base, struct store_op *const ops[],

@@ -273,6 +273,7 @@ bool store_op_check(struct store_op *op)
     case STORE_LIVE:
     case STORE_BODY:
     case STORE_COUNTS:
+    case STORE_BACKUP:
         return true;
     case STORE_KIND_COUNT:
         break;

@@ -35,16 +35,16 @@ enum {
 typedef int op_fn(struct sqlite_store *store, struct store_op *op);
 
 static op_fn *const op_fns[STORE_KIND_COUNT] = {
-    [STORE_ACCEPT] = sqlite_write_accept,    [STORE_MOVE] = sqlite_write_move,
-    [STORE_NOTE] = sqlite_write_note,        [STORE_GET] = sqlite_read_get,
-    [STORE_DUE] = sqlite_read_due,           [STORE_LANES] = sqlite_read_lanes,
-    [STORE_LIVE] = sqlite_read_live,         [STORE_BODY] = sqlite_read_body,
-    [STORE_LIST] = sqlite_read_list,         [STORE_HISTORY] = sqlite_read_history,
-    [STORE_COUNTS] = sqlite_read_counts,     [STORE_SWEEP] = sqlite_write_sweep,
-    [STORE_HOLD] = sqlite_write_hold,        [STORE_EDIT] = sqlite_write_edit,
-    [STORE_FORGET] = sqlite_write_forget,    [STORE_AUDIT] = sqlite_write_audit,
-    [STORE_SEGMENTS] = sqlite_read_segments, [STORE_KEEP] = sqlite_write_keep,
-    [STORE_KEPT] = sqlite_read_kept,
+    [STORE_ACCEPT] = sqlite_write_accept, [STORE_MOVE] = sqlite_write_move,
+    [STORE_NOTE] = sqlite_write_note,     [STORE_GET] = sqlite_read_get,
+    [STORE_DUE] = sqlite_read_due,        [STORE_LANES] = sqlite_read_lanes,
+    [STORE_LIVE] = sqlite_read_live,      [STORE_BODY] = sqlite_read_body,
+    [STORE_LIST] = sqlite_read_list,      [STORE_HISTORY] = sqlite_read_history,
+    [STORE_COUNTS] = sqlite_read_counts,  [STORE_SWEEP] = sqlite_write_sweep,
+    [STORE_HOLD] = sqlite_write_hold,     [STORE_EDIT] = sqlite_write_edit,
+    [STORE_FORGET] = sqlite_write_forget, [STORE_BACKUP] = sqlite_backup,
+    [STORE_AUDIT] = sqlite_write_audit,   [STORE_SEGMENTS] = sqlite_read_segments,
+    [STORE_KEEP] = sqlite_write_keep,     [STORE_KEPT] = sqlite_read_kept,
 };
 
 /* The store is the first member, so the two have one address. */
@@ -71,6 +71,7 @@ static enum err take_lock(struct sqlite_store *store, struct err_text *why)
 
 static void free_store(struct sqlite_store *store)
 {
+    sqlite_backup_drop(store);
     sqlite_db_disconnect(store);
     sqlite_log_unregister(&store->log);
     digest_maker_free(&store->digests);
@@ -93,6 +94,7 @@ static enum err open_store(struct sqlite_store *store, struct err_text *why)
     if (err != ERR_OK) {
         return err;
     }
+    sqlite_backup_clean(store);
     if (sqlite_log_register(&store->log) != SQLITE_OK) {
         return err_set(why, ERR_STORAGE, "SQLite has no file system to stand on");
     }
@@ -349,6 +351,7 @@ static enum store_call engine_exec(struct store *base, struct store_op *const op
     settle_duplicates(store, call == STORE_CALL_DONE);
     if (call == STORE_CALL_DONE) {
         tell_heads(store);
+        sqlite_backup_step(store, SQLITE_BACKUP_BUSY_PAGES);
         if (store->wal_pages >= WAL_MANY_PAGES) {
             checkpoint(store);
         }
@@ -369,7 +372,7 @@ static bool engine_idle(struct store *base)
     if (store->db != NULL && store->wal_pages >= WAL_IDLE_PAGES) {
         checkpoint(store);
     }
-    return false;
+    return sqlite_backup_step(store, SQLITE_BACKUP_IDLE_PAGES);
 }
 
 /* The number lies in a day that was swept. */

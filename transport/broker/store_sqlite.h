@@ -108,6 +108,12 @@ struct sqlite_store {
     struct store base;
     struct sqlite_log log;
     struct digest_maker *digests;
+    sqlite3_backup *backup; /* under way; null = none, or it is ready */
+    sqlite3 *backup_db;
+    uint64_t backup_done; /* pages */
+    uint64_t backup_pages;
+    bool backup_ready;
+    char backup_why[160]; /* of one that failed; "" = none did */
     char *folder;
     char *path;
     int lock_fd;
@@ -214,6 +220,23 @@ enum err sqlite_chain_check(struct sqlite_store *store, struct err_text *why) NO
 
 int sqlite_write_audit(struct sqlite_store *store, struct store_op *op) NODISCARD;
 int sqlite_read_segments(struct sqlite_store *store, struct store_op *op) NODISCARD;
+
+/* ---- store_sqlite_backup.c: a copy while the store is in use ---- */
+
+enum {
+    SQLITE_BACKUP_BUSY_PAGES = 64, /* behind each batch: 256 KB, about as long as the batch */
+    SQLITE_BACKUP_IDLE_PAGES = 1024
+};
+
+int sqlite_backup(struct sqlite_store *store, struct store_op *op) NODISCARD;
+/* Copy so many pages on. True when there is more to do. */
+bool sqlite_backup_step(struct sqlite_store *store, int pages);
+/* The connection goes: a backup under way has failed. */
+void sqlite_backup_cut(struct sqlite_store *store);
+/* Remove what a program that was killed left of one. */
+void sqlite_backup_clean(const struct sqlite_store *store);
+/* Forget a backup and its file. Accepts that there is none. */
+void sqlite_backup_drop(struct sqlite_store *store);
 
 /* ---- store_sqlite_write.c, store_sqlite_sweep.c, store_sqlite_edit.c, store_sqlite_read.c: one op each ----
  * They return SQLITE_OK with the op's result set, or SQLite's error: then exec rolls back. */

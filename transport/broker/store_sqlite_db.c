@@ -345,6 +345,7 @@ out:
 
 void sqlite_db_disconnect(struct sqlite_store *store)
 {
+    sqlite_backup_cut(store); /* it reads through this connection */
     for (int i = 0; i < SQL_COUNT; i++) {
         (void)sqlite3_finalize(store->statements[i]);
         store->statements[i] = NULL;
