@@ -43,6 +43,7 @@ struct operation {
     char *id_prefix;
     char *label;
     PB(RequestEdit) *edit; /* EDIT; owned */
+    PB(QueueAct) *wish;    /* what was asked for; owned */
     size_t pending;
     struct act *acts;
     size_t count;

@@ -10,6 +10,7 @@
 #include "keep.h"
 #include "log.h"
 #include "mem.h"
+#include "operate.h"
 #include "path.h"
 #include "poison.h"
 #include "settle.h"
@@ -333,6 +334,7 @@ enum err broker_start(struct broker *broker, const struct broker_conf *conf, str
         goto out;
     }
     schedule_init(&broker->schedule, broker);
+    act_pace_init(&broker->act_pace, loop, operate_start);
     lease_init(broker);
     keep_load(broker);
     lease_recover(broker);
@@ -360,6 +362,7 @@ void broker_stop(struct broker *broker)
         refusal_flush(broker);
     }
     retention_fini(&broker->retention);
+    operate_stop(broker);
     if (broker->tick.loop != NULL) {
         loop_timer_disarm(&broker->tick);
     }

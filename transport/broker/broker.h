@@ -7,6 +7,7 @@
 #ifndef TPN_BROKER_H
 #define TPN_BROKER_H
 
+#include "act_pace.h"
 #include "brake.h"
 #include "broker_conf.h"
 #include "bus.h"
@@ -54,6 +55,7 @@ struct broker {
     size_t accepting_bytes; /* of requests whose accept is not committed yet */
     struct buf deliveries;  /* log lines of this turn */
     uint64_t poisoned;      /* requests set aside since the start */
+    struct act_pace act_pace;
     bool draining;
     char closed
         [160]; /* accepts nothing new, and goes on sending: why; "" = it accepts (drain.h) */

@@ -188,6 +188,9 @@ static void operation_free(struct operation *operation)
     if (operation->edit != NULL) {
         trackpro__notify__v1__request_edit__free_unpacked(operation->edit, NULL);
     }
+    if (operation->wish != NULL) {
+        trackpro__notify__v1__queue_act__free_unpacked(operation->wish, NULL);
+    }
     free(operation->acts);
     free(operation);
 }
@@ -469,6 +472,7 @@ static void look_up(struct act *act)
 
 static void add_acts(struct operation *operation, size_t count)
 {
+    act_pace_charge(&operation->broker->act_pace, count);
     operation->acts = mem_zero(count, sizeof *operation->acts);
     operation->count = count;
     for (size_t i = 0; i < count; i++) {
@@ -580,7 +584,7 @@ static const char *find_fault(const PB(QueueAct) *wish, const char **field)
     return edit && wish->filter != NULL ? "an edit needs ids" : NULL;
 }
 
-void operate_act(struct broker *broker, struct bus *bus, const struct wire_in *in)
+void operate_act(struct broker *broker, struct bus *bus, struct wire_in *in)
 {
     PB(QueueAct) *wish = (PB(QueueAct) *)in->body;
     const char *field = NULL;
@@ -600,9 +604,34 @@ void operate_act(struct broker *broker, struct bus *bus, const struct wire_in *i
                    wish->reason[0] != '\0' ? ": " : "", wish->reason);
     operation->edit = wish->edit;
     wish->edit = NULL; /* moved */
-    if (wish->filter != NULL) {
-        ask_rows(operation, wish);
+    operation->wish = wish;
+    in->body = NULL; /* taken out of the message */
+    switch (act_pace_take(&broker->act_pace, operation)) {
+    case ACT_PACE_NOW:
+        operate_start(operation);
+        break;
+    case ACT_PACE_LATER:
+        break;
+    case ACT_PACE_FULL:
+        send_fault(bus, &operation->peer, "", "too many acts wait; try again");
+        operation_free(operation);
+        break;
+    }
+}
+
+void operate_start(struct operation *operation)
+{
+    if (operation->wish->filter != NULL) {
+        ask_rows(operation, operation->wish);
     } else {
-        ask_ids(operation, wish);
+        ask_ids(operation, operation->wish);
+    }
+}
+
+void operate_stop(struct broker *broker)
+{
+    struct operation *operation = NULL;
+    while ((operation = act_pace_stop(&broker->act_pace)) != NULL) {
+        operation_free(operation);
     }
 }

@@ -12,9 +12,16 @@
 #include <stdbool.h>
 
 struct broker;
+struct operation;
 
 /* QUEUE_ACT at the admin socket: answered by QUEUE_ACTED, or by ERROR. */
-void operate_act(struct broker *broker, struct bus *bus, const struct wire_in *in);
+void operate_act(struct broker *broker, struct bus *bus, struct wire_in *in);
+
+/* Begin an act that had to wait for its turn (act_pace.h). */
+void operate_start(struct operation *operation);
+
+/* Forget the acts that still wait: at the end. Accepts a zeroed broker's. */
+void operate_stop(struct broker *broker);
 
 /* Is this operation (a number of the enum Operation) for requests in that state? */
 bool operate_allowed(int operation, enum state state);
