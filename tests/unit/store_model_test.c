@@ -437,7 +437,7 @@ static void same_answers_as_the_reference(void **state)
         assert_true(results[i] > 0);
     }
     for (int i = 0; i < STORE_KIND_COUNT; i++) {
-        assert_true(done[i] > 0);
+        assert_true(done[i] > 0 || i == STORE_BACKUP); /* copies a file: one engine has one */
     }
     clock_replace(NULL);
     free(ops);

@@ -110,6 +110,11 @@ static enum err open_store(struct sqlite_store *store, struct err_text *why)
     if (err != ERR_OK) {
         return err;
     }
+    int64_t edits = 0;
+    if (sqlite_db_query_int(store->db, "select 1 from edit limit 1", &edits,
+                            &store->has_edits) != SQLITE_OK) {
+        return sqlite_db_error(store->db, ERR_STORAGE, store->path, why);
+    }
     err = sqlite_db_raise_epoch(store, why);
     if (err != ERR_OK) {
         return err;

@@ -124,7 +124,9 @@ struct sqlite_store {
     sqlite3_stmt *statements[SQL_COUNT];
     struct sqlite_tally now;
     struct sqlite_tally before; /* as of the begin of the batch */
-    bool wrote;                 /* in this batch */
+    bool
+        has_edits; /* perhaps: most stores never have one, and each end of a request would look */
+    bool wrote;    /* in this batch */
     bool in_doubt;     /* a commit failed and nobody has looked yet whether it happened */
     uint64_t sweep_pk; /* how far the sweep walked; 0 = it starts anew */
     int wal_pages;     /* in the log and not yet known to be in the file */

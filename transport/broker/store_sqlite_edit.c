@@ -103,6 +103,7 @@ int sqlite_write_edit(struct sqlite_store *store, struct store_op *op)
         return rc;
     }
     store->wrote = true;
+    store->has_edits = true; /* also when the batch is rolled back: it only costs a look */
     uint64_t number = sqlite_event_number(store, op);
     sqlite3_stmt *statement = sqlite_db_statement(store, SQL_REQUEST_EDIT);
     (void)sqlite3_bind_int64(statement, 1, (int64_t)op->edit.pk);

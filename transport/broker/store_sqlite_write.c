@@ -271,7 +271,8 @@ int sqlite_drop_by_pk(struct sqlite_store *store, enum sql sql, uint64_t pk)
 static int drop_body(struct sqlite_store *store, uint64_t pk)
 {
     int rc = sqlite_drop_by_pk(store, SQL_BODY_DROP, pk);
-    return rc == SQLITE_OK ? sqlite_drop_by_pk(store, SQL_EDIT_DROP, pk) : rc;
+    return rc == SQLITE_OK && store->has_edits ? sqlite_drop_by_pk(store, SQL_EDIT_DROP, pk)
+                                               : rc;
 }
 
 static int update_row(struct sqlite_store *store, const struct store_op *op,
