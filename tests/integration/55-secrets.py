@@ -15,6 +15,9 @@ from tpn_harness import (SLOW, Broker, Worker, check, check_equal, die_with_pare
                          wait_until)
 from tpn_wire import class_name, outcome_name, phase_name, state_name
 
+import tpn_wire
+from tpn_keys import Ring
+
 import postfix_peer  # in tests/peers, which tpn_harness puts on the path
 
 RETRY_NEVER = {"retry": {"delays": ["1h"]}}
@@ -161,6 +164,67 @@ def expect(fd, words):
                 break
             said += part
     return said
+
+
+# ---- a password inside a request ----
+
+def inline(lab, request_id, port, password):
+    request = lab.request(request_id, profile="")
+    s = request.settings
+    s.smtp_server, s.smtp_port, s.password = "127.0.0.1", port, password
+    s.authentication, s.user_name, s.allow_cleartext_auth = lab.pb.AUTHENTICATION_BASIC, "user", True
+    return request
+
+
+def test_a_password_in_a_request_is_sealed_at_the_gate(lab):
+    """Over CURVE, for a producer that may: the server gets it, and it stands nowhere at the broker. The same again is a
+    duplicate; what else comes is refused by its rule."""
+    identity, server = Identity(lab, "worker"), lab.faultd("auth-ok")
+    ring = Ring(lab)
+    ring.new("may", "producer", inline_settings=True, inline_password=True)
+    ring.new("may-not", "producer", inline_settings=True)
+    ring.new("w1", "worker")
+    certificate = {"sealed": {"certificate": [str(identity.certificate)]}}
+    broker = lab.broker({}, ring.config(**certificate, **RETRY_NEVER))
+    lab.worker(broker, "w1", config=ring.worker("w1", **opens(identity), egress={"allow": ["127.0.0.0/8"]}))
+    follower = lab.enter_context(contextlib.closing(tpn_wire.Follower(
+        lab.pb, broker.endpoints["status"], "tpn1.may", curve=ring.curve("may"))))
+    may, may_not = (lab.enter_context(contextlib.closing(tpn_wire.Publisher(
+        lab.pb, broker.endpoints["submit"], curve=ring.curve(name)))) for name in ("may", "may-not"))
+    secret = SECRETS["in a request"]
+    pb = lab.pb
+    for name, password in (("clear", secret), ("sealed", seal(secret, identity))):
+        receipt = may.submit(inline(lab, name, server.port, password))
+        check_equal(receipt.status, pb.RECEIPT_STATUS_ACCEPTED, f"{name}: {receipt}")
+        event = follower.wait_state(name, *SETTLED)
+        check_equal(state_name(pb, event.state), "SENT", f"{name}: {event.recipients}")
+        again = may.submit(inline(lab, name, server.port, password))
+        check_equal(again.status, pb.RECEIPT_STATUS_DUPLICATE, f"{name} again: {again}")
+    other = inline(lab, "clear", server.port, secret)
+    other.message.subject = "something else"
+    check_equal(may.submit(other).field, "id", "the same id with another subject")
+    wanted = base64.b64encode(b"\0user\0" + secret.encode())
+    check_equal([line.split()[-1] for line in server.commands if line.startswith(b"AUTH")], [wanted] * 2, "logins")
+    for publisher, password, words in ((may_not, secret, "name a profile"), (may_not, seal(secret, identity), "name a profile"),
+                                       (may, "file:/etc/shadow", "name a profile"), (may, "x" * 5000, "longer than")):
+        receipt = publisher.submit(inline(lab, "refused", server.port, password))
+        check_equal((receipt.status, receipt.field), (pb.RECEIPT_STATUS_REJECTED, "settings.password"), f"{password[:9]}")
+        check(words in receipt.reason, receipt.reason)
+    broker.kill()
+    found = [place for path in broker.folder.rglob("*") if path.is_file()
+             for place in grep(path.read_bytes(), {"in a request": secret}, str(path))]
+    check_equal(found + grep(broker.text().encode(), {"in a request": secret}, "the log"), [], "secrets found")
+
+
+def test_without_a_certificate_no_password_is_taken(lab):
+    ring = Ring(lab)
+    ring.new("may", "producer", inline_settings=True, inline_password=True)
+    broker = lab.broker({}, ring.config())
+    publisher = lab.enter_context(contextlib.closing(tpn_wire.Publisher(
+        lab.pb, broker.endpoints["submit"], curve=ring.curve("may"))))
+    receipt = publisher.submit(inline(lab, "x", 25, "swordfish"))
+    check_equal((receipt.status, receipt.field), (lab.pb.RECEIPT_STATUS_REJECTED, "settings.password"), "receipt")
+    check("sealed.certificate" in receipt.reason, receipt.reason)
 
 
 # ---- nowhere to be found ----

@@ -32,9 +32,10 @@ struct access_entry {
     struct conf_texts from;       /* address patterns (policy.h) */
     struct conf_texts recipients; /* address patterns */
     bool inline_settings;
-    uint64_t max_bytes;  /* of a request */
-    uint32_t per_minute; /* requests; 0 = no limit */
-    int priority;        /* the highest, number of the wire's enum */
+    bool inline_password; /* in them, to be sealed at the gate (gate_secret.h) */
+    uint64_t max_bytes;   /* of a request */
+    uint32_t per_minute;  /* requests; 0 = no limit */
+    int priority;         /* the highest, number of the wire's enum */
     /* operator */
     struct conf_texts rights;
     unsigned right_bits; /* of enum access_right */

@@ -13,6 +13,7 @@
 #include "operate.h"
 #include "path.h"
 #include "poison.h"
+#include "seal.h"
 #include "settle.h"
 #include "share.h"
 
@@ -298,8 +299,29 @@ static void release(void *arg, const struct profile *profile)
     (void)brake_release(brakes_of(&broker->brakes, profile->wire.name));
 }
 
+/* The certificates that passwords inside requests are sealed to. On an error the old ones stay. */
+static enum err read_certificates(struct broker *broker, struct err_text *why)
+{
+    const struct conf_texts *paths = &broker->conf->sealed_certificates;
+    struct seal_certificates *read = NULL;
+    struct err_text inner = {.code = ERR_OK};
+    if (paths->count == 0) {
+        return ERR_OK;
+    }
+    if (seal_certificates_read((const char *const *)paths->items, &read, &inner) != ERR_OK) {
+        return err_set(why, ERR_CONFIG, "sealed.certificate: %s", inner.text);
+    }
+    seal_certificates_free(&broker->seal);
+    broker->seal = read;
+    return ERR_OK;
+}
+
 void broker_reload(struct broker *broker)
 {
+    struct err_text why = {.code = ERR_OK};
+    if (read_certificates(broker, &why) != ERR_OK) {
+        log_error("certificates", "result=kept text=\"%s\"", why.text);
+    }
     /* A refused file leaves the old profiles in force; read_profiles has said so. */
     if (read_profiles(broker) == ERR_OK) {
         profiles_each(broker->profiles, release, broker);
@@ -319,6 +341,10 @@ enum err broker_start(struct broker *broker, const struct broker_conf *conf, str
     enum err err = ERR_OK;
     if (read_profiles(broker) != ERR_OK) {
         err = err_set(why, ERR_CONFIG, "the profiles are refused");
+        goto out;
+    }
+    err = read_certificates(broker, why);
+    if (err != ERR_OK) {
         goto out;
     }
     err = keeper_open(broker, why);
@@ -391,6 +417,7 @@ void broker_stop(struct broker *broker)
     for (size_t i = 0; i < SOCKETS; i++) {
         bus_close(bus_at(broker, i));
     }
+    seal_certificates_free(&broker->seal);
     keeper_close(broker);
     refusal_fini(broker);
     brakes_free(&broker->brakes);

@@ -39,6 +39,7 @@ struct broker {
     struct bus *admin;
     struct ledger *ledger;
     struct profiles *profiles;
+    struct seal_certificates *seal; /* of the workers; null = none is named */
     struct brakes brakes;
     struct pauses pauses;
     struct superseding superseding;

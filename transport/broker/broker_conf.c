@@ -13,6 +13,11 @@
 
 enum { DELAY_MAX_DAYS = 7 };
 
+static enum err check_absolute(const char *text, struct err_text *why)
+{
+    return text[0] == '/' ? ERR_OK : err_set(why, ERR_CONFIG, "must be an absolute path");
+}
+
 static enum err check_delay(const char *text, struct err_text *why)
 {
     uint64_t ms = 0;
@@ -100,6 +105,11 @@ const struct conf_row broker_conf_rows[] = {
      .default_text = "",
      .max = 4000,
      .doc = "file with the mailing profiles; empty = none"},
+    {.key = "sealed.certificate",
+     .kind = CONF_TEXTS,
+     .offset = AT(sealed_certificates),
+     .check = check_absolute,
+     .doc = "PEM files of the workers: what a password inside a request is sealed to"},
     {.key = "plain_producer",
      .kind = CONF_TEXT,
      .offset = AT(plain_producer),

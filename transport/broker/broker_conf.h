@@ -16,11 +16,12 @@ struct broker_conf {
     char *status;
     char *admin;
     char *data_folder;
-    char *profiles_file;  /* "" = none */
-    char *plain_producer; /* name of those who connect without a key */
-    char *key;            /* the broker's key file; "" = plain sockets */
-    char *allow;          /* allow list: file or folder */
-    bool insecure;        /* plain sockets beyond loopback */
+    char *profiles_file;                   /* "" = none */
+    struct conf_texts sealed_certificates; /* of the workers; null items = none */
+    char *plain_producer;                  /* name of those who connect without a key */
+    char *key;                             /* the broker's key file; "" = plain sockets */
+    char *allow;                           /* allow list: file or folder */
+    bool insecure;                         /* plain sockets beyond loopback */
     uint64_t reserve_bytes;
     uint64_t retention_ms;
     uint64_t evidence_ms; /* a request that is final for so long is forgotten */

@@ -10,11 +10,13 @@
 #include "check.h"
 #include "chronicle.h"
 #include "digest.h"
+#include "gate_secret.h"
 #include "inquiry.h"
 #include "log.h"
 #include "mem.h"
 #include "message_rule.h"
 #include "probe_desk.h"
+#include "seal.h"
 #include "supersede.h"
 
 #include <stdio.h>
@@ -90,9 +92,11 @@ static bool refuse(struct wire_fault *fault, const char *path, const char *rule)
     return false;
 }
 
-bool gate_check_secrets(const PB(MailingSettings) *settings, struct wire_fault *fault)
+bool gate_check_secrets(const PB(MailingSettings) *settings, enum gate_password password,
+                        struct wire_fault *fault)
 {
-    if (settings->password[0] != '\0') {
+    bool sealed = password == GATE_SEALED_PASSWORD && seal_is_sealed(settings->password);
+    if (settings->password[0] != '\0' && !sealed) {
         return refuse(fault, "settings.password",
                       "no secret travels in a request: name a profile");
     }
@@ -118,7 +122,7 @@ static bool good_settings(const PB(MailingSettings) *settings, struct wire_fault
     struct settings_plan plan;
     const char *field = "";
     struct err_text why;
-    if (!gate_check_secrets(settings, fault)) {
+    if (!gate_check_secrets(settings, GATE_SEALED_PASSWORD, fault)) {
         return false;
     }
     if (settings->max_messages_per_minute != 0) {
@@ -335,8 +339,9 @@ static void free_labels(char **labels, size_t count)
 }
 
 static void accept(struct broker *broker, const char *producer, struct wire_in *in,
-                   int64_t now_ms)
+                   const struct gate_secret *secret)
 {
+    int64_t now_ms = broker_now_ms(broker);
     const PB(NotificationRequest) *parsed = (const PB(NotificationRequest) *)in->body;
     struct submission *submission = mem_zero(1, sizeof *submission);
     submission->broker = broker;
@@ -354,6 +359,9 @@ static void accept(struct broker *broker, const char *producer, struct wire_in *
     op->store.accept.body_len = wire_blob_len(request->body);
     broker->accepting_bytes += op->store.accept.body_len;
     digest_sha256(op->store.accept.body, op->store.accept.body_len, op->store.accept.digest);
+    if (secret->sealed_here) { /* another sealing gives other bytes */
+        memcpy(op->store.accept.digest, secret->digest, sizeof secret->digest);
+    }
     op->store.accept.known_only = !fits;
     op->store.accept.results = request->results;
     op->store.accept.results_len = request->results_len;
@@ -383,7 +391,7 @@ static void accept(struct broker *broker, const char *producer, struct wire_in *
 static void submit(struct broker *broker, const struct access_entry *who, struct wire_in *in)
 {
     const PB(NotificationRequest) *parsed = (const PB(NotificationRequest) *)in->body;
-    int64_t now_ms = broker_now_ms(broker);
+    struct gate_secret secret;
     const char *why = NULL;
     uint32_t wait_ms = 0;
     if (!keeper_accepts(broker, who, in, &wait_ms)) {
@@ -392,7 +400,8 @@ static void submit(struct broker *broker, const struct access_entry *who, struct
         } else {
             busy_for(broker, &in->peer, parsed->id, in->fault.rule, wait_ms);
         }
-    } else if (!good_request(parsed, &in->fault)) {
+    } else if (!gate_secret_take(broker, who, in, &secret) ||
+               !good_request(parsed, &in->fault)) {
         reject(broker, &in->peer, parsed->id, &in->fault);
     } else if (broker->draining) {
         busy(broker, &in->peer, parsed->id, "the broker is going down");
@@ -404,7 +413,7 @@ static void submit(struct broker *broker, const struct access_entry *who, struct
                broker->accepting_bytes > MAX_WAITING_BYTES) {
         busy(broker, &in->peer, parsed->id, "too many requests wait for the disk");
     } else {
-        accept(broker, who->name, in, now_ms);
+        accept(broker, who->name, in, &secret);
     }
 }
 

@@ -13,8 +13,13 @@
 /* bus_message_fn of the submit socket; arg is the broker. */
 void gate_message(void *arg, struct bus *bus, enum err err, struct wire_in *in);
 
-/* Settings that come with a message bring no secret and name no file of a worker. False with the field and the rule. */
-bool gate_check_secrets(const PB(MailingSettings) *settings, struct wire_fault *fault);
+/* A password in settings that come with a message: none; or a sealed one, after gate_secret_take. */
+enum gate_password { GATE_NO_PASSWORD, GATE_SEALED_PASSWORD };
+
+/* Settings that come with a message bring no clear secret and name no file of a worker. False with the field and the
+ * rule. */
+bool gate_check_secrets(const PB(MailingSettings) *settings, enum gate_password password,
+                        struct wire_fault *fault);
 
 /* ERROR to a peer whose message could not be used; for every socket. */
 void gate_send_error(struct bus *bus, const struct wire_in *in);

@@ -94,7 +94,8 @@ static bool good_probe(struct broker *broker, const PB(Probe) *probe, struct wir
     if (probe->profile[0] != '\0' && profiles_find(broker->profiles, probe->profile) == NULL) {
         return refuse(fault, "profile", "no such profile");
     }
-    if (probe->settings != NULL && !gate_check_secrets(probe->settings, fault)) {
+    if (probe->settings != NULL &&
+        !gate_check_secrets(probe->settings, GATE_NO_PASSWORD, fault)) {
         return false;
     }
     if (find(&broker->probe_desk, 0) == NULL) {
