@@ -5,6 +5,7 @@ import subprocess
 import time
 
 from tpn_harness import check, check_equal, find_program, parse_mail, run, smtp_profile, wait_until
+from tpn_wire import outcome_name
 
 LATE = {"retry": {"delays": ["1h"]}}
 
@@ -66,6 +67,7 @@ def test_edit_then_retry(lab):
     rows = ((2, ["typo", "--recipient", "nobody@e.test=x@e.test"], "it has no such recipient"),
             (2, ["typo", "--recipient", "no1@e.test"], "write OLD=NEW"),
             (1, ["typo", "--recipient", "no1@e.test=not an address"], "cannot be one"),
+            (1, ["typo", "--recipient", "ann@e.test=eve@e.test"], "that recipient has the mail"),
             (1, ["typo", "--to-profile", "nope"], "no such profile"),
             (2, ["typo"], "--recipient or --to-profile"), (3, ["unheard", "--to-profile", "lab"], ""))
     for code, argv, said in rows:
@@ -102,6 +104,21 @@ def test_edit_of_what_waits_reaches_the_worker_after_a_restart(lab):
     publisher = lab.publisher(broker)
     wait_until(lambda: publisher.state("waits") == "SENT", "the edited request")
     check_equal(sink.mails()[0]["rcpt"], ["amy@e.test", "joe@e.test"], "the envelope")
+
+
+def test_edit_of_a_refused_one_while_others_are_deferred(lab):
+    """The new address is tried, although the old one was refused for good."""
+    server = lab.faultd()
+    broker = lab.broker({"lab": smtp_profile(server.port)}, LATE)
+    publisher = lab.publisher(broker)
+    lab.worker(broker)
+    publisher.submit(lab.request("mixed", to=["no1@e.test", "grey1@e.test"]))
+    wait_until(lambda: publisher.state("mixed") == "DEFERRED", "the first attempt")
+    result = lab.tpn(broker, "queue", "edit", "mixed", "--recipient", "no1@e.test=bob@e.test", "--retry")
+    check_equal(result.returncode, 0, f"edit: {result.stdout} {result.stderr}")
+    wait_until(lambda: any("bob@e.test" in recipients for _, recipients in server.contents), "the new address")
+    wait_until(lambda: {r.address: outcome_name(lab.pb, r.outcome) for r in publisher.query(["mixed"])[0].recipients}
+               ["bob@e.test"] == "DELIVERED", "its outcome")
 
 
 def test_redrive_purge_and_filters(lab):

@@ -207,6 +207,34 @@ static uint8_t *merge(const PB(RequestEdit) *old, const PB(RequestEdit) *fresh, 
     return packed;
 }
 
+/* A new address is a new recipient: whatever the old one came to, this one is still to be tried. */
+static void begin_anew(PB(RecipientResult) *one, const char *address)
+{
+    PB(RecipientResult) fresh = PB_INIT(RECIPIENT_RESULT);
+    free(one->address);
+    if (one->text != fresh.text) {
+        free(one->text);
+    }
+    if (one->enhanced_code != fresh.enhanced_code) {
+        free(one->enhanced_code);
+    }
+    ProtobufCMessage base = one->base;
+    *one = fresh;
+    one->base = base;
+    one->address = mem_text(address);
+}
+
+/* Nobody who has the mail becomes somebody else. */
+static bool touches_delivered(const PB(RequestEdit) *edit, const PB(RequestStatus) *list)
+{
+    for (size_t i = 0; i < edit->n_recipients; i++) {
+        if (list->recipients[edit->recipients[i]->index]->outcome == PB_OUTCOME(DELIVERED)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The list of recipients with the new addresses, packed; changed points into *list. */
 static uint8_t *readdress(const struct act *act, PB(RequestStatus) *list,
                           PB(RecipientResult) **changed, size_t *len)
@@ -214,8 +242,7 @@ static uint8_t *readdress(const struct act *act, PB(RequestStatus) *list,
     const PB(RequestEdit) *edit = act->operation->edit;
     for (size_t i = 0; i < edit->n_recipients; i++) {
         PB(RecipientResult) *one = list->recipients[edit->recipients[i]->index];
-        free(one->address);
-        one->address = mem_text(edit->recipients[i]->address);
+        begin_anew(one, edit->recipients[i]->address);
         changed[i] = one;
     }
     uint8_t *packed = mem_zero(1, protobuf_c_message_get_packed_size(&list->base) + 1);
@@ -271,6 +298,14 @@ static void body_came(void *arg, struct ledger_op *op)
             ? PB_UNPACK(request_edit, op->store.body.edit_len, op->store.body.edit)
             : NULL;
     PB(RequestStatus) *list = request_results(request);
+    if (touches_delivered(edit, list)) {
+        trackpro__notify__v1__request_status__free_unpacked(list, NULL);
+        if (old != NULL) {
+            trackpro__notify__v1__request_edit__free_unpacked(old, NULL);
+        }
+        refuse_edit(act, "that recipient has the mail");
+        return;
+    }
     PB(RecipientResult) **changed = mem_zero(edit->n_recipients + 1, sizeof *changed);
     struct ledger_op *next = ledger_op_new(STORE_EDIT, edited, act);
     next->results = readdress(act, list, changed, &next->store.edit.results_len);
