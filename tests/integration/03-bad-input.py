@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 
+import tpn_wire
 import zmq
 
 from tpn_harness import Skip, check, check_equal, find_program, pickup_profile, run, smtp_profile, \
@@ -190,6 +191,32 @@ def test_garbage_on_every_port(lab):
     context.term()
     still_good(lab, publisher, follower, "garbage")
     check(broker.alive(), "the broker ended")
+
+
+def test_operators_are_told_the_field_and_the_rule(lab):
+    """What an operator may send has limits as well; each is told by its path."""
+    broker, publisher, follower = good_lab(lab)
+    pb = lab.pb
+    rows = (
+        (b"QUEUE_LS", pb.QueueList(filter=pb.QueueFilter(label="a=b\n")), "filter.label"),
+        (b"QUEUE_LS", pb.QueueList(filter=pb.QueueFilter(since_ms=-1)), "filter.since_ms"),
+        (b"QUEUE_ACT", pb.QueueAct(operation=8, ids=["x"], operator="ann"), "edit"),
+        (b"QUEUE_ACT", pb.QueueAct(operation=1, ids=["x"], operator="ann", edit=pb.RequestEdit(profile="p")), "edit"),
+        (b"QUEUE_ACT", pb.QueueAct(operation=8, filter=pb.QueueFilter(), operator="ann", edit=pb.RequestEdit()), "filter"),
+        (b"QUEUE_ACT", pb.QueueAct(operation=8, ids=["x"], operator="ann",
+                                   edit=pb.RequestEdit(recipients=[pb.AddressChange()])), "edit.recipients[0].address"),
+        (b"TOP", pb.Top(by=9), "by"), (b"DRAIN_ACT", pb.DrainAct(), "operator"),
+        (b"REPLAY", pb.Replay(limit=1001), "limit"), (b"DAYS", pb.DaysAsk(log=7), "log"),
+        (b"EVIDENCE", pb.EvidenceAsk(label="x\0".replace("\0", "\t")), "label"),
+        (b"BACKUP", pb.BackupAct(operator="ann"), "step"), (b"BACKUP", pb.BackupAct(step=1), "operator"),
+    )
+    with contextlib.closing(tpn_wire.Publisher(pb, broker.endpoints["admin"])) as desk:
+        for verb, body, field in rows:
+            kind, error = desk.answer([b"TPN1." + verb, body.SerializeToString()])
+            check_equal((kind, error.field), ("TPN1.ERROR", field), f"{verb} {body}: {error}")
+    kind, error = publisher.answer([b"TPN1.EVIDENCE", b""])
+    check_equal((kind, error.reason), ("TPN1.ERROR", "this verb is not for this socket"), "a producer asks for evidence")
+    still_good(lab, publisher, follower, "operators")
 
 
 def test_worker_whose_results_make_no_sense(lab):
