@@ -222,6 +222,9 @@ def make_fault_test(answer, failure_class, words):
         for word in words:
             check(word in text, f"{word!r} is missing in {text!r}")
         check("\n" not in text and "\r" not in text, f"a line break in {text!r}")
+        if failure_class == "LOGIN":  # held with its words, as a refused login of the mail server is
+            wait_until(lambda: "profile lab is held" in lab.tpn(house.broker, "status").stdout, "the held profile")
+            check(words[0] in lab.tpn(house.broker, "status").stdout, "tpn status does not give the endpoint's words")
         if answer[0] == 429:
             house.send("two")
             told, text = house.settled("two")

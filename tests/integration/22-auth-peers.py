@@ -279,6 +279,12 @@ for _client, _peer, _mechanism in (("swaks", "postfix", "plain"), ("swaks", "pos
                                    ("msmtp", "dovecot", "oauthbearer"), ("msmtp", "exim", "ntlm")):
     globals()[f"test_peer-{_peer}-{_mechanism}-by-{_client}"] = make_peer_test(_client, _peer, _mechanism)
 
+
+def test_broker_and_worker_stop_cleanly(_lab):
+    """After everything else: a leak or a late crash would show here."""
+    FARM.get_settled().lab.stop_all()
+
+
 try:
     run(globals())
 finally:
