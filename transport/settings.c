@@ -397,12 +397,11 @@ static enum err check_reply_rules(struct reading *r)
     return ERR_OK;
 }
 
-/* A limit that nobody keeps would lock somebody's account: what is not built in is refused, not overlooked. */
-static enum err check_not_yet(struct reading *r)
+/* What only the broker can keep to stands in its file, and is no part of what workers get. */
+static enum err check_not_here(struct reading *r)
 {
-    static const char words[] = "is not built in yet: leave it out";
     if (text_or_empty(r->from->failover_profile)[0] != '\0') {
-        return refuse(r, "failover_profile", words);
+        return refuse(r, "failover_profile", "belongs to a profile of the broker: name one");
     }
     return ERR_OK;
 }
@@ -433,7 +432,7 @@ enum err settings_plan(const PB(MailingSettings) *settings, struct settings_plan
         err = check_enums(&r);
     }
     if (err == ERR_OK) {
-        err = check_not_yet(&r);
+        err = check_not_here(&r);
     }
     if (err == ERR_OK) {
         err = check_reply_rules(&r);

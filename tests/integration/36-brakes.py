@@ -130,5 +130,60 @@ def test_what_did_not_get_a_permit_is_not_counted(lab):
     check_equal(int(stats(lab, broker)["flows"][0]["recipients_in_day"]), 5, "counted once")
 
 
+def test_the_next_failover_profile_takes_over_and_the_own_one_comes_back(lab):
+    port = free_port()
+    second = lab.sink()
+    own = smtp_profile(port, breaker_failures=1, breaker_wait="1s", failover_profile=["dead", "second"])
+    dead = smtp_profile(free_port(), breaker_failures=1, breaker_wait="1h")
+    broker = lab.broker({"own": own, "dead": dead, "second": smtp_profile(second.port)}, QUICK)
+    lab.worker(broker)
+    follower = lab.follower(broker)
+    publisher = lab.publisher(broker)
+    for name in ("r0", "r1", "r2"):
+        publisher.submit(lab.request(name, profile="own"))
+        sent = follower.wait_state(name, "SENT", timeout_s=30)
+        check_equal(sent.profile, "own", "it stays a request of its profile")
+        told = [e.reason for e in follower.of(name) if e.state == lab.pb.STATE_LEASED][-1]
+        check_equal(told, "by its failover profile second", f"told in the history of {name}")
+    check_equal(second.count(), 3, "mails at the second server")
+    sink = lab.sink("--port", str(port))
+    wait_until(lambda: publisher.submit(lab.request(f"x{time.monotonic_ns()}", profile="own")) and sink.count() > 0,
+               "the own server to be used again", every_s=0.3)
+
+
+def test_each_profile_has_its_own_retries(lab):
+    server = lab.faultd()
+    quick = smtp_profile(server.port, retry_delays=["200ms", "300ms"], max_age="1s")
+    broker = lab.broker({"quick": quick, "slow": smtp_profile(server.port)}, {"retry": {"delays": ["1h"]}})
+    lab.worker(broker)
+    follower = lab.follower(broker)
+    publisher = lab.publisher(broker)
+    for name in ("quick", "slow"):
+        publisher.submit(lab.request(name, profile=name, to=["grey1@e.test"]))
+    failed = follower.wait_state("quick", "FAILED")
+    check_equal(failed.reason, "gave up: too old to be tried again", "reason")
+    check(failed.attempt >= 3, f"{failed.attempt} attempts")
+    event = follower.wait_state("slow", "DEFERRED")
+    check(event.next_attempt_ms - event.at_ms > 2000000, "the other one waits as the broker says")
+
+
+def test_what_may_have_arrived_does_not_fail_over(lab):
+    server = lab.faultd("drop-after-dot")
+    second = lab.sink()
+    own = smtp_profile(server.port, breaker_failures=1, breaker_wait="1h", unknown_policy="resend_marked",
+                       failover_profile="second")
+    broker = lab.broker({"own": own, "second": smtp_profile(second.port)}, QUICK)
+    lab.worker(broker)
+    publisher = lab.publisher(broker)
+    publisher.submit(lab.request("doubt", profile="own"))
+    wait_until(lambda: "sent again, marked" in str(publisher.query(["doubt"], with_history=True)), "the doubt")
+    server.set_mode("greet-421")
+    wait_until(lambda: ("SERVER", "own") in holds(lab, broker), "the breaker to open")
+    publisher.submit(lab.request("plain", profile="own"))
+    wait_until(lambda: publisher.state("plain") == "SENT", "one without doubt to fail over")
+    check_equal(second.count(), 1, "mails at the second server")
+    check(publisher.state("doubt") in ("DEFERRED", "ACCEPTED"), f"doubt: {publisher.state('doubt')}")
+
+
 if __name__ == "__main__":
     run(globals())

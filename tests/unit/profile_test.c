@@ -83,6 +83,18 @@ static const struct {
      "exchange-pickup}\n",
      {"f:2:15: profiles.a.preset: must be one of: none, gmail",
       "f:3:15: profiles.b.preset: must be one value", "f:4:3: profiles.c.smtp_server: "}},
+    {"a failover profile that there is not, or that is the profile itself",
+     "profiles:\n  a: {smtp_server: m.test, failover_profile: [b, c]}\n"
+     "  b: {smtp_server: m.test}\n",
+     {"f:2:3: profiles: a: failover_profile: no other profile \"c\""}},
+    {"breakers out of range",
+     "profiles:\n  a: {smtp_server: m.test, breaker_failures: 0, breaker_wait: soon,\n"
+     "    quota_wait: 100d}\n",
+     {"f:2:46: profiles.a.breaker_failures: ", "f:2:63: profiles.a.breaker_wait: ",
+      "f:3:17: profiles.a.quota_wait: "}},
+    {"retries out of range",
+     "profiles:\n  a: {smtp_server: m.test,\n    retry_delays: [1x], max_age: 1ms}\n",
+     {"f:3:20: profiles.a.retry_delays: ", "f:3:34: profiles.a.max_age: "}},
     {"errors of one key come before those of several",
      "profiles:\n  a: {smtp_server: m.test, smtp_port: 465, idle_timeout: x}\n  b:\n",
      {"f:2:58: profiles.a.idle_timeout: ", "f:3:3: profiles.b.smtp_server: "}},

@@ -289,7 +289,7 @@ static const struct row rows[] = {
     BAD(dkim_clear_key, "dkim_key", "must be a reference"),
     BAD(dkim_twice, "dkim_second_selector", "its own"),
     BAD(dkim_second_half, "dkim_second_key", "required"),
-    BAD(failover, "failover_profile", "not built in yet"),
+    BAD(failover, "failover_profile", "belongs to a profile"),
     BAD(limit_more, "max_connections", "from 1 to 1000000"),
     OTHER(pickup, PICKUP),
     OTHER(pickup_dots_in_name, PICKUP),

@@ -18,7 +18,7 @@ static enum err check_absolute(const char *text, struct err_text *why)
     return text[0] == '/' ? ERR_OK : err_set(why, ERR_CONFIG, "must be an absolute path");
 }
 
-static enum err check_delay(const char *text, struct err_text *why)
+enum err broker_conf_check_delay(const char *text, struct err_text *why)
 {
     uint64_t ms = 0;
     enum err err = conf_duration(text, &ms, why);
@@ -165,7 +165,7 @@ const struct conf_row broker_conf_rows[] = {
     {.key = "retry.delays",
      .kind = CONF_TEXTS,
      .offset = AT(retry),
-     .check = check_delay,
+     .check = broker_conf_check_delay,
      .doc =
          "delays between attempts; the last one repeats; default 1, 2, 5, 10, 20, 30 min, 1 h"},
     {.key = "retry.max_age",

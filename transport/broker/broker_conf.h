@@ -50,4 +50,7 @@ void broker_conf_free(struct broker_conf *conf);
 /* The rows, for the tests that hold samples and manual against them. */
 extern const struct conf_row broker_conf_rows[];
 
+/* A delay between attempts: a time of at most 7 days. A conf_text_fn. */
+enum err broker_conf_check_delay(const char *text, struct err_text *why) NODISCARD;
+
 #endif

@@ -137,10 +137,10 @@ void lease_tell_share(struct broker *broker, struct worker *worker, uint64_t ver
     }
 }
 
-static enum err send_job(struct broker *broker, struct request *request, struct worker *worker)
+static enum err send_job(struct broker *broker, struct request *request,
+                         const struct profile *profile, struct worker *worker)
 {
     PB(Job) job = PB_INIT(JOB);
-    const struct profile *profile = profiles_find(broker->profiles, request->lane->key.profile);
     if (profile != NULL) {
         enum err err = lease_give_profile(broker, profile, worker);
         if (err != ERR_OK) {
@@ -181,6 +181,9 @@ static void return_to_lane(struct broker *broker, struct request *request, const
 static void count_given(struct broker *broker, struct request *request,
                         const struct place *place)
 {
+    request->brake = place->profile != NULL
+                         ? brakes_of(&broker->brakes, place->profile->wire.name)
+                         : request->lane->brake;
     request->given = 0;
     request->portion = false;
     request->permitted = false;
@@ -191,7 +194,7 @@ static void count_given(struct broker *broker, struct request *request,
     request->given_mails = brake_mails(request->given, place->per_mail);
     request->given_ms = broker_now_ms(broker);
     request->portion = request->given < request_open_count(request);
-    brake_left(request->lane->brake, &place->brake, request->lease, place->per_mail,
+    brake_left(request->brake, &place->brake, request->lease, place->per_mail,
                request->given_ms);
 }
 
@@ -211,8 +214,14 @@ void lease_give(struct broker *broker, struct request *request, const struct pla
         .to = request->look_only ? STATE_PERMITTED : STATE_LEASED,
         .reason = request->look_only ? "looking for an earlier attempt" : NULL,
     };
+    char *by = NULL;
+    if (place->failover) {
+        by = mem_format("by its failover profile %s", place->profile->wire.name);
+        change.reason = by;
+    }
     request_move(request, broker->ledger, broker_now_ms(broker), &change);
-    if (send_job(broker, request, worker) != ERR_OK) {
+    free(by);
+    if (send_job(broker, request, place->profile, worker) != ERR_OK) {
         worker->gone = true;
         worker->leaving = true;
         if (request->state == STATE_LEASED) { /* the worker never saw it */
@@ -226,7 +235,10 @@ void lease_give(struct broker *broker, struct request *request, const struct pla
 void lease_end(struct broker *broker, struct request *request)
 {
     (void)map_take_u64(&broker->leases.by_lease, request->lease);
-    brake_over(request->lane->brake, request->lease, request->given_ms,
+    if (request->brake == NULL) { /* of an earlier start */
+        request->brake = request->lane->brake;
+    }
+    brake_over(request->brake, request->lease, request->given_ms,
                request->permitted ? 0 : request->given, request->given_mails);
     request->given = 0;
     if (request->worker != NULL) {

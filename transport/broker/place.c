@@ -64,22 +64,67 @@ static uint32_t per_mail(struct request *request, const struct settings_plan *pl
     return plan->max_recipients_per_message;
 }
 
-/* May it leave, as far as its profile's brakes go? */
-static bool brakes_let_go(struct broker *broker, struct request *request, struct place *place,
-                          int64_t now_ms)
+/* May it leave with this profile, as far as that one's brakes go? */
+static bool brakes_let_go(struct broker *broker, struct request *request,
+                          const struct profile *profile, struct place *place)
 {
-    place->per_mail = per_mail(request, &place->profile->plan);
     struct brake_load load = {.recipients = request_open_count(request),
-                              .per_mail = place->per_mail};
+                              .per_mail = per_mail(request, &profile->plan)};
     load.mails = brake_mails(load.recipients, load.per_mail);
-    place->brake = brake_ask(request->lane->brake, place->profile, &load, now_ms);
-    if (place->brake.hold != PB_HOLD(UNSPECIFIED)) {
-        if (place->brake.until_ms != 0) {
-            schedule_wake(&broker->schedule, place->brake.until_ms);
-        }
+    place->profile = profile;
+    place->per_mail = load.per_mail;
+    place->brake = brake_ask(brakes_of(&broker->brakes, profile->wire.name), profile, &load,
+                             broker_now_ms(broker));
+    if (place->brake.hold != PB_HOLD(UNSPECIFIED) && place->brake.until_ms != 0) {
+        schedule_wake(&broker->schedule, place->brake.until_ms);
+    }
+    return place->brake.hold == PB_HOLD(UNSPECIFIED);
+}
+
+/* Another profile may take it while login, server or quota of its own fail; never what an earlier attempt may have
+ * delivered. */
+static bool may_fail_over(const struct request *request, int hold)
+{
+    bool marked = false;
+    if (hold != PB_HOLD(LOGIN) && hold != PB_HOLD(SERVER) && hold != PB_HOLD(QUOTA)) {
         return false;
     }
-    return true;
+    if (request->touched) {
+        PB(RequestStatus) *list = request_results(request);
+        for (size_t i = 0; i < list->n_recipients; i++) {
+            marked = marked || request_is_marked(list->recipients[i]) ||
+                     list->recipients[i]->outcome == PB_OUTCOME(UNKNOWN);
+        }
+        trackpro__notify__v1__request_status__free_unpacked(list, NULL);
+    }
+    return !marked;
+}
+
+/* The first of its failover profiles that may take it now; false = none. */
+static bool fail_over(struct broker *broker, struct request *request, const struct profile *own,
+                      struct place *place)
+{
+    if (own->failover.count == 0 || !may_fail_over(request, place->brake.hold)) {
+        return false;
+    }
+    for (size_t i = 0; i < own->failover.count; i++) {
+        const struct profile *other = profiles_find(broker->profiles, own->failover.items[i]);
+        struct wants wants = {
+            .broker = broker, .profile = other, .alone = poison_suspect(request)};
+        if (other == NULL || !brakes_let_go(broker, request, other, place)) {
+            continue;
+        }
+        const struct roster_wish wish = {.route = other->plan.route,
+                                         .folder = other->plan.folder,
+                                         .fits = fits,
+                                         .arg = &wants};
+        place->worker = roster_pick(&broker->roster, &wish);
+        if (place->worker != NULL) {
+            place->failover = true;
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool is_paused(struct broker *broker, const struct request *request, int64_t now_ms)
@@ -134,8 +179,12 @@ struct place place_find(struct broker *broker, struct request *request)
         place.way = PLACE_ASIDE;
         return place;
     }
-    if (named && !request->look_only && !brakes_let_go(broker, request, &place, now_ms)) {
-        return place;
+    if (named && !request->look_only) {
+        const struct profile *own = place.profile;
+        if (!brakes_let_go(broker, request, own, &place) &&
+            !fail_over(broker, request, own, &place)) {
+            return place;
+        }
     }
     place.way = PLACE_TO_WORKER;
     return place;

@@ -23,6 +23,7 @@ struct place {
     enum place_way way;
     struct worker *worker;         /* TO_WORKER */
     const struct profile *profile; /* TO_WORKER: null = settings of the request */
+    bool failover;                 /* profile is not the request's own, which fails */
     struct brake_answer
         brake;         /* TO_WORKER with a profile: for how many recipients, as whose probe */
     uint32_t per_mail; /* most recipients of one mail */

@@ -5,6 +5,7 @@
  * and its workers keep their connections. */
 #include "profile.h"
 
+#include "broker_conf.h"
 #include "conf.h"
 #include "digest.h"
 #include "map.h"
@@ -115,6 +116,10 @@ static const char *key_of(const char *field)
 static enum err check_profile(void *target, const char **field, struct err_text *why)
 {
     struct profile *profile = target;
+    if (profile->retry_delays.count > BROKER_RETRY_STEPS) {
+        *field = "retry_delays";
+        return err_set(why, ERR_CONFIG, "at most %d entries", BROKER_RETRY_STEPS);
+    }
     const char *name = "";
     enum err err = settings_plan(&profile->settings, &profile->plan, &name, why);
     if (err != ERR_OK) {
@@ -166,9 +171,10 @@ const struct conf_row profile_rows[] = {
     ENUM_ROW(pipelining, pipelining_names, "auto, full, envelope or off (RFC 2920)"),
     ENUM_ROW(pickup_dialect, dialect_names, "iis, exchange or plain"),
     ENUM_ROW(unknown_policy, policy_names, "hold, resend_marked or assume_sent"),
-    TEXT_ROW(
-        failover_profile,
-        "profile to use when this one certainly did not accept the mail; not built in yet"),
+    {.key = "failover_profile",
+     .kind = CONF_TEXTS,
+     .offset = offsetof(struct profile, failover),
+     .doc = "profiles to use, in this order, while login, server or quota of this one fail"},
     TEXT_ROW(login_mechanisms, "words, first choice first: plain login cram-md5 xoauth2 "
                                "oauthbearer; default all that fit"),
     ENUM_ROW(ntlm_engine, ntlm_names, "auto, libcurl or own (NTLMv2 only)"),
@@ -192,6 +198,18 @@ const struct conf_row profile_rows[] = {
                   "where the private key is, RSA or Ed25519 in PEM: file:PATH or the like"),
     TEXT_ROW(dkim_second_selector, "for a second signature, as Ed25519 beside RSA"),
     REFERENCE_ROW(dkim_second_key, "its private key"),
+    {.key = "retry_delays",
+     .kind = CONF_TEXTS,
+     .offset = offsetof(struct profile, retry_delays),
+     .check = broker_conf_check_delay,
+     .doc = "delays between attempts; the last one repeats; default those of the broker"},
+    {.key = "max_age",
+     .kind = CONF_DURATION,
+     .wide = true,
+     .offset = offsetof(struct profile, max_age_ms),
+     .min = 1000,
+     .max = UINT64_C(365) * 24 * HOUR,
+     .doc = "age at which a request that could not be delivered fails; default the broker's"},
     {.key = "breaker_failures",
      .kind = CONF_UINT,
      .offset = offsetof(struct profile, breaker_failures),
@@ -275,6 +293,29 @@ static void fill(void *item, const char *preset)
 }
 
 static const struct conf_map profile_map = {profile_rows, new_item, "preset", fill};
+/* A failover is another profile of the file. */
+static enum err check_file(void *target, const char **field, struct err_text *why)
+{
+    const struct profiles *profiles = target;
+    *field = "profiles";
+    for (size_t i = 0; i < profiles->count; i++) {
+        const struct profile *profile = profiles->items[i];
+        for (size_t k = 0; k < profile->failover.count; k++) {
+            const char *name = profile->failover.items[k];
+            bool known = false;
+            for (size_t j = 0; j < profiles->count; j++) {
+                known = known || (j != i && strcmp(profiles->items[j]->wire.name, name) == 0);
+            }
+            if (!known) {
+                return err_set(why, ERR_CONFIG,
+                               "%s: failover_profile: no other profile \"%.64s\"",
+                               profile->wire.name, name);
+            }
+        }
+    }
+    return ERR_OK;
+}
+
 static const struct conf_row file_rows[] = {
     {.key = "profiles",
      .kind = CONF_MAP,
@@ -285,7 +326,7 @@ static const struct conf_row file_rows[] = {
      .offset = offsetof(struct profiles, rules),
      .map = &rule_list_map,
      .doc = "rules for the refusals of every server, behind a profile's own"},
-    {.key = NULL},
+    {.key = NULL, .whole = check_file},
 };
 
 static void set_version(struct profile *profile)

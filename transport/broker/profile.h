@@ -19,6 +19,9 @@ struct profile {
     struct rule_list
         rules; /* its own; settings.reply_rules has those for all profiles behind them */
     /* What only the broker looks at: no part of the version. */
+    struct conf_texts failover;     /* names of other profiles, in order */
+    struct conf_texts retry_delays; /* empty = the broker's */
+    uint64_t max_age_ms;            /* 0 = the broker's */
     uint32_t breaker_failures;
     uint32_t breaker_wait_ms;
     uint32_t quota_wait_ms;

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <sys/queue.h>
 
+struct brake;
 struct lane;
 struct worker;
 
@@ -50,7 +51,8 @@ struct request {
     bool reading;  /* its body is on the way from the disk: it counts in its lane, in no list */
     bool touched;  /* results differ from "every recipient pending" */
     int split;     /* PB_SPLIT(…); -1 = not looked at yet */
-    int open_count; /* recipients still to be decided; -1 = not counted yet */
+    int open_count;      /* recipients still to be decided; -1 = not counted yet */
+    struct brake *brake; /* of this lease: of the profile that it uses */
     uint32_t given; /* of this lease, counted against the limits of its profile: recipients, */
     uint32_t given_mails; /* mails, */
     int64_t given_ms;     /* and when */

@@ -132,6 +132,12 @@ static void give_up(const struct request *request, struct merge *merge,
     log_info("give-up", "request=%s reason=\"%s\"", request->id, why);
 }
 
+static struct retry_plan retries_of(const struct broker *broker, const struct request *request)
+{
+    return retry_plan_of(broker->conf,
+                         profiles_find(broker->profiles, request->lane->key.profile));
+}
+
 static const struct settings_plan *plan_of(const struct broker *broker,
                                            const struct request *request)
 {
@@ -167,6 +173,7 @@ static struct leftover look_at_leftover(const struct request *request,
 static void choose_retry(struct broker *broker, struct request *request, struct merge *merge,
                          struct request_change *change, PB(RecipientResult) *made)
 {
+    const struct retry_plan plan = retries_of(broker, request);
     int64_t now_ms = broker_now_ms(broker);
     struct leftover left = look_at_leftover(request, merge);
     if (left.spared) {
@@ -175,7 +182,7 @@ static void choose_retry(struct broker *broker, struct request *request, struct 
     }
     int64_t outage_ms = brake_outage_ms(request->lane->brake, request->accepted_at_ms, now_ms);
     if (left.deferred && !left.spared &&
-        retry_is_over(broker->conf, request->accepted_at_ms + outage_ms, now_ms)) {
+        retry_is_over(&plan, request->accepted_at_ms + outage_ms, now_ms)) {
         change->reason = "gave up: too old to be tried again";
         give_up(request, merge, made, change->reason);
         bool handed_off = change->result != NULL && change->result->handed_off;
@@ -192,22 +199,22 @@ static void choose_retry(struct broker *broker, struct request *request, struct 
         change->visible_at_ms = schedule_due_now(&broker->schedule, request->lane);
         return;
     }
-    change->visible_at_ms =
-        retry_next_ms(broker->conf, request->attempt - (change->spared ? 1 : 0), now_ms,
-                      request->expire_at_ms);
+    change->visible_at_ms = retry_next_ms(&plan, request->attempt - (change->spared ? 1 : 0),
+                                          now_ms, request->expire_at_ms);
 }
 
 /* UNKNOWN, and what the profile wants done about it: hold, or the next move at once. */
 static void apply_policy(struct broker *broker, struct request *request, struct merge *merge,
                          struct request_change *change, PB(RecipientResult) *made)
 {
+    const struct retry_plan retries = retries_of(broker, request);
     const struct settings_plan *plan = plan_of(broker, request);
     int policy = plan != NULL ? plan->unknown_policy : (int)PB_POLICY(HOLD);
     if (policy != (int)PB_POLICY(ASSUME_SENT) && policy != (int)PB_POLICY(RESEND_MARKED)) {
         return;
     }
     if (policy == (int)PB_POLICY(RESEND_MARKED) &&
-        retry_is_over(broker->conf, request->accepted_at_ms, broker_now_ms(broker))) {
+        retry_is_over(&retries, request->accepted_at_ms, broker_now_ms(broker))) {
         return; /* a server that takes every mail and never says so must not be fed for ever */
     }
     bool assume = policy == (int)PB_POLICY(ASSUME_SENT);
@@ -235,7 +242,7 @@ static void apply_policy(struct broker *broker, struct request *request, struct 
         assume ? "assumed sent (unknown_policy)" : "sent again, marked (unknown_policy)";
     change->visible_at_ms =
         change->to == STATE_DEFERRED
-            ? retry_next_ms(broker->conf, request->attempt, now_ms, request->expire_at_ms)
+            ? retry_next_ms(&retries, request->attempt, now_ms, request->expire_at_ms)
             : 0;
 }
 
@@ -396,10 +403,10 @@ static void keep_marks(const struct merge *merge, const PB(JobResult) *result)
 static void judge_brakes(struct broker *broker, const struct request *request,
                          const PB(JobResult) *result)
 {
-    const struct profile *profile = profiles_find(broker->profiles, request->lane->key.profile);
+    const struct profile *profile =
+        request->brake != NULL ? profiles_find(broker->profiles, request->brake->name) : NULL;
     if (profile != NULL) {
-        brake_result(request->lane->brake, profile, request->lease, result,
-                     broker_now_ms(broker));
+        brake_result(request->brake, profile, request->lease, result, broker_now_ms(broker));
     }
 }
 
