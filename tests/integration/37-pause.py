@@ -1,6 +1,7 @@
 """Pauses by profile, producer, recipient domain and all; with an end; over a restart. What the broker keeps besides."""
 import json
 import os
+import signal
 import time
 
 from tpn_harness import check, check_equal, run, smtp_profile, wait_until
@@ -81,6 +82,7 @@ def test_a_pause_ends_by_itself_and_holds_over_a_restart(lab):
     broker.kill()
     broker.start()
     check_equal(held(lab, broker), {("PAUSE", "PROFILE", "lab"), ("PAUSE", "ALL", "")}, "after the restart")
+    check_equal(int(stats(lab, broker)["flows"][0]["waiting"]), 1, "waiting after the restart")
     wait_until(lambda: held(lab, broker) == {("PAUSE", "PROFILE", "lab")}, "the short one to end")
     check_equal(sink.count(), 0, "mails")
     queue(lab, broker, "resume", "--profile", "lab")
@@ -117,6 +119,27 @@ def test_latch_and_day_hold_over_a_restart_and_resume_lets_one_try_through(lab):
     server.set_mode("auth-ok")
     queue(lab, broker, "resume", "--profile", "login")
     wait_until(lambda: publisher.state("l") == "SENT", "the one try")
+
+
+def test_quiet_hours_hold_all_but_urgent_mail(lab):
+    sink = lab.sink()
+    now = time.localtime()
+    later = f"{(now.tm_hour + 2) % 24:02}:00-{(now.tm_hour + 3) % 24:02}:00"
+    broker = lab.broker({"quiet": smtp_profile(sink.port, quiet_hours=["00:00-24:00"]),
+                         "later": smtp_profile(sink.port, quiet_hours=later)}, QUICK)
+    lab.worker(broker)
+    follower = lab.follower(broker)
+    publisher = lab.publisher(broker)
+    publisher.submit(lab.request("normal", profile="quiet"))
+    publisher.submit(lab.request("urgent", profile="quiet", priority=lab.pb.PRIORITY_URGENT))
+    publisher.submit(lab.request("other", profile="later"))
+    follower.wait_state("urgent", "SENT")
+    follower.wait_state("other", "SENT")
+    check_equal(publisher.state("normal"), "ACCEPTED", "not urgent, in quiet hours")
+    check_equal(held(lab, broker), {("QUIET", "PROFILE", "quiet")}, "holds")
+    broker.write_profiles({"quiet": smtp_profile(sink.port), "later": smtp_profile(sink.port)})
+    os.kill(broker.pid, signal.SIGHUP)
+    follower.wait_state("normal", "SENT")
 
 
 if __name__ == "__main__":

@@ -248,6 +248,8 @@ static void random_op(const struct known *known, struct dice *dice, struct store
         random_act(known, dice, op, unique_ms);
         break;
     case STORE_LANES:
+        op->lanes.count_rows = unique_ms % 2 == 0;
+        break;
     case STORE_LIVE:
     case STORE_COUNTS:
     case STORE_BACKUP:
@@ -313,6 +315,9 @@ static void compare_lanes(const struct store_op *a, const struct store_op *b)
         assert_string_equal(a->lanes.lanes[i].profile, b->lanes.lanes[i].profile);
         assert_string_equal(a->lanes.lanes[i].producer, b->lanes.lanes[i].producer);
         assert_int_equal(a->lanes.lanes[i].priority, b->lanes.lanes[i].priority);
+        if (a->lanes.count_rows) {
+            assert_int_equal(a->lanes.rows[i], b->lanes.rows[i]);
+        }
     }
 }
 

@@ -378,7 +378,7 @@ static void lanes_are_those_with_live_rows(void **state)
     gone.accept.row.priority = 3;
     assert_int_equal(fixture_run(fix, &gone), STORE_DONE);
     put_move(fix, gone.accept.row.pk, STATE_ACCEPTED, STATE_CANCELLED);
-    struct store_op op = {.kind = STORE_LANES};
+    struct store_op op = {.kind = STORE_LANES, .lanes = {.count_rows = true}};
     assert_int_equal(fixture_run(fix, &op), STORE_DONE);
     assert_int_equal(op.lanes.count, 4);
     for (size_t i = 0; i < 4; i++) {

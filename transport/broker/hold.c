@@ -2,6 +2,7 @@
 #include "hold.h"
 
 #include "broker.h"
+#include "hours.h"
 #include "mem.h"
 
 #include <stdlib.h>
@@ -94,11 +95,28 @@ static void add_limit(struct question *question, struct brake *brake, struct win
     hold_add(question->holds, &hold);
 }
 
+static void add_quiet(struct question *question, const struct brake *brake,
+                      const struct profile *profile)
+{
+    int64_t until_ms = hours_until_ms(&profile->quiet_hours, question->now_ms);
+    if (until_ms == 0 || brake->waiting == 0) {
+        return;
+    }
+    PB(Hold) hold = PB_INIT(HOLD);
+    hold.kind = PB_HOLD(QUIET);
+    hold.scope = PB_SCOPE(PROFILE);
+    hold.name = lent(brake->name);
+    hold.reason = lent(profile->quiet_urgent ? "" : "urgent mail goes");
+    hold.until_ms = until_ms;
+    hold_add(question->holds, &hold);
+}
+
 static void add_profile(void *arg, const struct profile *profile)
 {
     struct question *question = arg;
     struct brake *brake = brakes_of(&question->broker->brakes, profile->wire.name);
     add_breakers(question, brake);
+    add_quiet(question, brake, profile);
     add_limit(question, brake, &brake->minute, profile->plan.max_messages_per_minute,
               PB_HOLD(MINUTE));
     add_limit(question, brake, &brake->day, profile->plan.max_recipients_per_day, PB_HOLD(DAY));

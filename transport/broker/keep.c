@@ -117,6 +117,7 @@ static bool load_brake(struct broker *broker, const char *profile,
 }
 
 static void ask_values(struct broker *broker, const char *after);
+static void count_waiting(struct broker *broker);
 
 static void values_came(void *arg, struct ledger_op *op)
 {
@@ -153,7 +154,29 @@ static void ask_values(struct broker *broker, const char *after)
     ledger_add(broker->ledger, op);
 }
 
+static void lanes_came(void *arg, struct ledger_op *op)
+{
+    struct broker *broker = arg;
+    if (op->store.result != STORE_DONE) {
+        count_waiting(broker);
+        return;
+    }
+    for (size_t i = 0; i < op->store.lanes.count; i++) {
+        brakes_of(&broker->brakes, op->store.lanes.lanes[i].profile)->waiting +=
+            op->store.lanes.rows[i];
+    }
+}
+
+/* Before anything is accepted, so that what waits is counted once. */
+static void count_waiting(struct broker *broker)
+{
+    struct ledger_op *op = ledger_op_new(STORE_LANES, lanes_came, broker);
+    op->store.lanes.count_rows = true;
+    ledger_add(broker->ledger, op);
+}
+
 void keep_load(struct broker *broker)
 {
+    count_waiting(broker);
     ask_values(broker, NULL);
 }

@@ -3,6 +3,7 @@
 #include "place.h"
 
 #include "broker.h"
+#include "hours.h"
 #include "mem.h"
 #include "poison.h"
 #include "share.h"
@@ -137,6 +138,20 @@ static bool is_paused(struct broker *broker, const struct request *request, int6
     return pause != NULL;
 }
 
+static bool is_quiet(struct broker *broker, const struct request *request,
+                     const struct profile *profile, int64_t now_ms)
+{
+    bool urgent = request->lane->key.priority == (int)PB_PRIORITY(URGENT);
+    if (urgent && !profile->quiet_urgent) {
+        return false;
+    }
+    int64_t until_ms = hours_until_ms(&profile->quiet_hours, now_ms);
+    if (until_ms != 0) {
+        schedule_wake(&broker->schedule, until_ms);
+    }
+    return until_ms != 0;
+}
+
 struct place place_find(struct broker *broker, struct request *request)
 {
     struct place place = {.way = PLACE_WAIT};
@@ -156,6 +171,9 @@ struct place place_find(struct broker *broker, struct request *request)
         place.profile = profiles_find(broker->profiles, request->lane->key.profile);
         if (place.profile == NULL) {
             return place; /* taken out of the file: its mail waits for it to come back */
+        }
+        if (!request->look_only && is_quiet(broker, request, place.profile, now_ms)) {
+            return place;
         }
         wants.profile = place.profile;
         wish.route = place.profile->plan.route;

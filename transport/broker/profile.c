@@ -8,6 +8,7 @@
 #include "broker_conf.h"
 #include "conf.h"
 #include "digest.h"
+#include "hours.h"
 #include "map.h"
 #include "mem.h"
 #include "preset.h"
@@ -210,6 +211,17 @@ const struct conf_row profile_rows[] = {
      .min = 1000,
      .max = UINT64_C(365) * 24 * HOUR,
      .doc = "age at which a request that could not be delivered fails; default the broker's"},
+    {.key = "quiet_hours",
+     .kind = CONF_TEXTS,
+     .offset = offsetof(struct profile, quiet_hours),
+     .check = hours_check,
+     .doc =
+         "hours in which no mail leaves, as 22:00-06:00; local time of the broker's machine"},
+    {.key = "quiet_urgent",
+     .kind = CONF_BOOL,
+     .offset = offsetof(struct profile, quiet_urgent),
+     .default_text = "false",
+     .doc = "urgent mail keeps the quiet hours, too"},
     {.key = "breaker_failures",
      .kind = CONF_UINT,
      .offset = offsetof(struct profile, breaker_failures),

@@ -22,6 +22,8 @@ struct profile {
     struct conf_texts failover;     /* names of other profiles, in order */
     struct conf_texts retry_delays; /* empty = the broker's */
     uint64_t max_age_ms;            /* 0 = the broker's */
+    struct conf_texts quiet_hours;  /* spans of hours.h */
+    bool quiet_urgent;              /* they hold urgent mail, too */
     uint32_t breaker_failures;
     uint32_t breaker_wait_ms;
     uint32_t quota_wait_ms;

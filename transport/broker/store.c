@@ -66,6 +66,8 @@ void store_op_fini(struct store_op *op)
         break;
     case STORE_LANES:
         free(op->lanes.lanes);
+        free(op->lanes.rows);
+        op->lanes.rows = NULL;
         op->lanes.lanes = NULL;
         op->lanes.count = 0;
         break;

@@ -261,6 +261,8 @@ struct store_op {
             struct store_lane *
                 lanes; /* out: with a row ACCEPTED, DEFERRED, LEASED or PERMITTED (not UNKNOWN), in order */
             size_t count;
+            bool count_rows; /* in: a walk over the whole index, once at a start */
+            uint64_t *rows;  /* out, with count_rows: how many such rows each lane has */
         } lanes;
         struct {
             struct store_row *rows; /* out */

@@ -360,6 +360,18 @@ static int compare_lanes(const void *a_p, const void *b_p)
     return order != 0 ? order : (a->priority > b->priority) - (a->priority < b->priority);
 }
 
+static void count_lanes(const struct memory_store *store, struct store_op *op)
+{
+    op->lanes.rows = mem_zero(op->lanes.count, sizeof *op->lanes.rows);
+    for (size_t i = 0; i < store->count; i++) {
+        const struct store_row *row = &store->items[i].row;
+        bool live = store_phase_of_row(row->state, row->held) == STORE_PHASE_LIVE;
+        for (size_t k = 0; k < op->lanes.count && live; k++) {
+            op->lanes.rows[k] += in_lane(row, &op->lanes.lanes[k]) ? 1 : 0;
+        }
+    }
+}
+
 static void op_lanes(struct memory_store *store, struct store_op *op)
 {
     for (size_t i = 0; i < store->count; i++) {
@@ -377,6 +389,9 @@ static void op_lanes(struct memory_store *store, struct store_op *op)
     }
     if (op->lanes.count > 0) {
         qsort(op->lanes.lanes, op->lanes.count, sizeof *op->lanes.lanes, compare_lanes);
+    }
+    if (op->lanes.count_rows) {
+        count_lanes(store, op);
     }
     op->result = STORE_DONE;
 }
