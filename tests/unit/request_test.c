@@ -72,8 +72,36 @@ static void outcomes_fold_into_a_state(void **unused)
     }
 }
 
+/* A part that was permitted and given back keeps the mark of the attempt before. */
+static void a_mark_outlives_a_permit(void **unused)
+{
+    (void)unused;
+    static const struct {
+        int outcome;
+        int phase;
+        int class;
+        bool wanted;
+    } marks[] = {
+        {PB_OUTCOME(PENDING), PB_PHASE(UNSPECIFIED), PB_CLASS(NONE), false},
+        {PB_OUTCOME(PENDING), PB_PHASE(BROKER), PB_CLASS(UNCERTAIN), true},
+        {PB_OUTCOME(PENDING), PB_PHASE(RCPT), PB_CLASS(TRANSIENT), true},
+        {PB_OUTCOME(DEFERRED), PB_PHASE(RCPT), PB_CLASS(TRANSIENT), false},
+        {PB_OUTCOME(PERMITTED), PB_PHASE(RCPT), PB_CLASS(NONE), false},
+        {PB_OUTCOME(PERMITTED), PB_PHASE(BROKER), PB_CLASS(UNCERTAIN), true},
+        {PB_OUTCOME(UNKNOWN), PB_PHASE(BROKER), PB_CLASS(UNCERTAIN), false},
+    };
+    for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++) {
+        PB(RecipientResult) one = PB_INIT(RECIPIENT_RESULT);
+        one.outcome = marks[i].outcome;
+        one.phase = marks[i].phase;
+        one.failure_class = marks[i].class;
+        assert_int_equal(request_is_marked(&one), marks[i].wanted);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(outcomes_fold_into_a_state)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_mark_outlives_a_permit),
+                                       cmocka_unit_test(outcomes_fold_into_a_state)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -277,7 +277,10 @@ static void permit_part(struct broker *broker, struct request *request, const PB
     PB(RequestStatus) *list = request_results(request);
     for (size_t i = 0; i < part->n_recipients; i++) {
         if (part->recipients[i] < request->recipients) {
-            list->recipients[part->recipients[i]]->outcome = PB_OUTCOME(PERMITTED);
+            PB(RecipientResult) *one = list->recipients[part->recipients[i]];
+            /* The job may be given back, or deferred: a mark must not be lost on the way. */
+            one->failure_class = request_is_marked(one) ? PB_CLASS(UNCERTAIN) : PB_CLASS(NONE);
+            one->outcome = PB_OUTCOME(PERMITTED);
         }
     }
     change->results = list->recipients;

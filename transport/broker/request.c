@@ -203,7 +203,8 @@ PB(RequestStatus) *request_results(const struct request *request)
 
 bool request_is_marked(const PB(RecipientResult) *one)
 {
-    return one->outcome == PB_OUTCOME(PENDING) && one->phase != PB_PHASE(UNSPECIFIED);
+    return (one->outcome == PB_OUTCOME(PENDING) && one->phase != PB_PHASE(UNSPECIFIED)) ||
+           (one->outcome == PB_OUTCOME(PERMITTED) && one->failure_class == PB_CLASS(UNCERTAIN));
 }
 
 bool request_outcome_open(int outcome)
