@@ -177,7 +177,7 @@ def test_redrive_of_cancelled_and_expired(lab):
     """An expired one is tried once: its end has passed, and a person wants it all the same."""
     sink = lab.sink()
     sink.stop()
-    broker = lab.broker({"lab": smtp_profile(sink.port)}, LATE)
+    broker = lab.broker({"lab": smtp_profile(sink.port, breaker_wait="1s")}, LATE)
     lab.worker(broker)
     follower = lab.follower(broker)
     desk = Desk(lab, broker)
