@@ -269,7 +269,7 @@ static bool split(const char *text, struct cdo_line *line)
     }
     const char *field = find_field(at);
     size_t len = 0;
-    while (is_letter(field[len]) && len < FIELD_BYTES - 1) {
+    while (len < FIELD_BYTES - 1 && is_letter(field[len])) {
         line->field[len] = (char)(field[len] | 0x20);
         len++;
     }

@@ -27,7 +27,7 @@ struct withdrawal {
     size_t pending;
     uint32_t withdrawn;
     uint32_t left; /* may be on their way */
-    TAILQ_HEAD(, withdrawal) behind;
+    TAILQ_HEAD(withdrawal_list, withdrawal) behind;
     TAILQ_ENTRY(withdrawal) link;
 };
 
