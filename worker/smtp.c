@@ -272,6 +272,7 @@ static void backend_close(void **self)
     }
     map_clear(&backend->by_key);
     map_clear(&backend->modes);
+    map_clear(&backend->limits);
     oauth_free(&backend->oauth);
     smtp_multi_free(&backend->multi);
     free(backend->helo_name);

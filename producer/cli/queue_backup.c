@@ -95,7 +95,7 @@ static enum err fetch(struct ask *ask, PB(BackupAct) *act, FILE *file, uint64_t 
         }
         size_t len = answer->data.len;
         *size = answer->size;
-        if (fwrite(answer->data.data, 1, len, file) != len) {
+        if (len > 0 && fwrite(answer->data.data, 1, len, file) != len) {
             err = err_set_errno(why, ERR_IO, errno, "write");
         }
         trackpro__notify__v1__backed_up__free_unpacked(answer, NULL);
