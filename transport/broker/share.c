@@ -125,6 +125,17 @@ static uint32_t said(PB(ShareHeld) *const shares[], size_t count, uint64_t versi
     return 0;
 }
 
+/* What the worker says is not what was granted: it has not heard of it yet, closes connections at this moment, or the
+ * PROFILE was lost with a connection. A share is a state, so it is told once more. */
+static void tell_again(struct broker *broker, struct worker *worker, struct share_seat *seat)
+{
+    if (seat->told == 0 && profiles_version(broker->profiles, seat->version) == NULL) {
+        set(seat, 0, 0); /* of older settings that the worker has no more */
+        return;
+    }
+    lease_tell_share(broker, worker, seat->version);
+}
+
 void share_heard(struct broker *broker, struct worker *worker, PB(ShareHeld) *const shares[],
                  size_t count)
 {
@@ -142,6 +153,9 @@ void share_heard(struct broker *broker, struct worker *worker, PB(ShareHeld) *co
         struct share_seat *seat = *at;
         next = seat->next;
         set(seat, seat->granted, said(shares, count, seat->version));
+        if (seat->told != seat->granted) {
+            tell_again(broker, worker, seat);
+        }
         if (counts(seat) == 0) {
             *at = next;
             free(seat);
