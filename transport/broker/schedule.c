@@ -149,7 +149,8 @@ void schedule_accepted(struct schedule *schedule, struct request *request)
         request_free(&request);
         return;
     }
-    bool unread = lane->spilled || lane->reading ||
+    /* Until the lanes of the store are known, anything may lie unread in front of it. */
+    bool unread = !schedule->lanes_known || lane->spilled || lane->reading ||
                   (lane->next_due_ms != 0 && lane->next_due_ms <= now_ms);
     size_t len = wire_blob_len(request->body);
     if (unread || lane->count >= conf->window_requests ||
@@ -297,7 +298,7 @@ static void refill(void *arg, void *value)
     int64_t now_ms = broker_now_ms(schedule->broker);
     bool unread = lane->spilled || (lane->next_due_ms != 0 && lane->next_due_ms <= now_ms);
     bool low = lane->count < schedule->broker->conf->window_requests / 2 + 1;
-    if (unread && low && !lane->reading) {
+    if (schedule->lanes_known && unread && low && !lane->reading) {
         read_due(schedule, lane, now_ms);
     }
     read_bodies(schedule, lane);
@@ -327,6 +328,7 @@ static void lanes_came(void *arg, struct ledger_op *op)
         schedule_read_lanes(schedule);
         return;
     }
+    schedule->lanes_known = true;
     for (size_t i = 0; i < op->store.lanes.count; i++) {
         schedule_lane(schedule, &op->store.lanes.lanes[i])->spilled = true;
     }

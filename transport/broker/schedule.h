@@ -46,6 +46,8 @@ struct schedule {
     int64_t weight_now[SCHEDULE_CLASSES];
     uint64_t window_bytes; /* bodies in memory */
     unsigned bodies_coming;
+    bool
+        lanes_known; /* what the store holds from before the start was listed: only then rows are read */
     struct request_list
         aside; /* held by the pause of a domain, without bodies; they count in no lane */
     size_t aside_count; /* up to SCHEDULE_ASIDE: what is more stays in its lane */
