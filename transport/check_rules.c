@@ -126,6 +126,7 @@ static const struct check_rule recipient_result_rules[] = {
     {.field = "enhanced_code", .form = CHECK_ID, .max = 16},
     {.field = "text", .form = CHECK_LINE, .max = 512},
     {.field = "failure_class", .form = CHECK_ENUM},
+    {.field = "may_have_it", .form = CHECK_NUMBER},
 };
 static const struct check_set recipient_result = SET(recipient_result);
 

@@ -86,8 +86,8 @@ static size_t job_recipients(const struct request *request, uint32_t **indices, 
         int outcome = (int)one->outcome;
         if (request_outcome_open(outcome)) {
             out[count++] = i;
+            *duplicate = *duplicate || request_is_marked(one);
         }
-        *duplicate = *duplicate || request_is_marked(one);
     }
     trackpro__notify__v1__request_status__free_unpacked(list, NULL);
     *indices = out;

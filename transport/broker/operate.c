@@ -100,13 +100,13 @@ static char *lent(const char *text)
 static bool cancel_recipient(enum state state, PB(RecipientResult) *one, const char *text)
 {
     (void)state;
-    if (request_is_marked(one)) {
-        one->outcome = PB_OUTCOME(UNKNOWN); /* so that a later retry is marked, too */
-        return true;
-    }
     if (one->outcome != PB_OUTCOME(PENDING) && one->outcome != PB_OUTCOME(DEFERRED) &&
         one->outcome != PB_OUTCOME(PERMITTED)) {
         return false;
+    }
+    if (request_is_marked(one)) {
+        one->outcome = PB_OUTCOME(UNKNOWN); /* it was not refused */
+        return true;
     }
     one->outcome = PB_OUTCOME(REFUSED);
     if (one->text[0] == '\0') { /* else the last reply stays readable */
@@ -123,6 +123,7 @@ static bool resend_recipient(enum state state, PB(RecipientResult) *one, const c
     if (one->outcome != PB_OUTCOME(UNKNOWN)) {
         return false;
     }
+    one->may_have_it = true;
     one->outcome = PB_OUTCOME(PENDING);
     if (one->phase == PB_PHASE(UNSPECIFIED)) {
         one->phase = PB_PHASE(BROKER);

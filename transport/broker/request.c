@@ -203,7 +203,9 @@ PB(RequestStatus) *request_results(const struct request *request)
 
 bool request_is_marked(const PB(RecipientResult) *one)
 {
-    return (one->outcome == PB_OUTCOME(PENDING) && one->phase != PB_PHASE(UNSPECIFIED)) ||
+    /* Before there was the field, PENDING with a phase said so: such rows may still be in a store. */
+    return one->may_have_it != 0 || one->outcome == PB_OUTCOME(UNKNOWN) ||
+           (one->outcome == PB_OUTCOME(PENDING) && one->phase != PB_PHASE(UNSPECIFIED)) ||
            (one->outcome == PB_OUTCOME(PERMITTED) && one->failure_class == PB_CLASS(UNCERTAIN));
 }
 

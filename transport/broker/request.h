@@ -120,8 +120,8 @@ uint32_t request_open_count(struct request *request);
 /* Unpack the results; free with protobuf_c_message_free_unpacked. Never null. */
 PB(RequestStatus) *request_results(const struct request *request);
 
-/* A recipient that an earlier attempt may have reached, to be sent to again with a mark: PENDING with a phase, or
- * PERMITTED with the class UNCERTAIN (a part of a split request, lease.c). When
+/* A recipient that an earlier attempt may have reached: each further attempt is marked, whatever came between. Rows of an
+ * older store say it by PENDING with a phase, or PERMITTED with the class UNCERTAIN (lease.c). When
  * nobody tries any more, such a one is UNKNOWN, not refused. */
 bool request_is_marked(const PB(RecipientResult) *one);
 

@@ -42,6 +42,9 @@ static void merge_fini(struct merge *merge)
 
 static void merge_set(struct merge *merge, size_t index, PB(RecipientResult) *result)
 {
+    /* Once an attempt ended unknown, that is never forgotten: not by a permit, nor by a refusal. */
+    result->may_have_it =
+        result->outcome == PB_OUTCOME(UNKNOWN) || request_is_marked(merge->all[index]);
     merge->all[index] = result;
     merge->changed[merge->changed_count++] = result;
 }
@@ -158,9 +161,9 @@ static struct leftover look_at_leftover(const struct request *request,
     struct leftover left = {.spared = request->lane->key.profile[0] != '\0'};
     for (size_t i = 0; i < request->recipients; i++) {
         const PB(RecipientResult) *one = merge->all[i];
-        bool marked = request_is_marked(one);
-        left.deferred = left.deferred || marked || one->outcome == PB_OUTCOME(DEFERRED);
         bool settled = !request_outcome_open((int)one->outcome);
+        bool marked = !settled && request_is_marked(one);
+        left.deferred = left.deferred || marked || one->outcome == PB_OUTCOME(DEFERRED);
         left.spared = left.spared &&
                       (brake_spares(one) || (one->outcome == PB_OUTCOME(PENDING) && !marked) ||
                        (settled && request->attempt > 1));
@@ -388,17 +391,6 @@ static bool any_permitted(const struct merge *merge, size_t count)
     return false;
 }
 
-/* A marked recipient that is deferred stays PENDING, with the reply of this attempt: so the next attempt is marked, too. */
-static void keep_marks(const struct merge *merge, const PB(JobResult) *result)
-{
-    for (size_t i = 0; i < result->n_results; i++) {
-        const PB(RecipientResult) *old = merge->list->recipients[result->recipients[i]];
-        if (request_is_marked(old) && result->results[i]->outcome == PB_OUTCOME(DEFERRED)) {
-            result->results[i]->outcome = PB_OUTCOME(PENDING);
-        }
-    }
-}
-
 /* What the result says about the profile. */
 static void judge_brakes(struct broker *broker, const struct request *request,
                          const PB(JobResult) *result)
@@ -430,7 +422,6 @@ static void take_result(struct broker *broker, struct request *request, PB(JobRe
     }
     log_delivery(broker, request, result);
     judge_brakes(broker, request, result);
-    keep_marks(&merge, result);
     struct request_change change = {.result = result, .number = result->part};
     request->last_part_seen = request->last_part_seen || !result->more;
     /* A late report of one part: the others stay unknown until theirs come. */
