@@ -101,9 +101,10 @@ static void test_json_lines(void **state)
     assert_non_null(
         strstr(buf_text(&out), "\"state\":\"FAILED\",\"previous\":\"UNSPECIFIED\""));
     assert_non_null(strstr(buf_text(&out), "\"phase\":\"RCPT\",\"smtp_code\":550"));
-    assert_non_null(strstr(
-        buf_text(&out),
-        "\"text\":\"no \\\"such\\\" user\\u001b[2J\",\"failure_class\":\"RECIPIENT\"}]"));
+    assert_non_null(
+        strstr(buf_text(&out),
+               "\"text\":\"no \\\"such\\\" "
+               "user\\u001b[2J\",\"failure_class\":\"RECIPIENT\",\"may_have_it\":false}]"));
     buf_reset(&out);
     feed(&follow, 5, 3, &out);
     assert_true(
