@@ -336,7 +336,7 @@ def summary(options, run, specs, verdict, began):
     people = ", ".join(f"{count} {outcome}" for outcome, count in sorted(verdict.recipients.items()))
     return (f"SUMMARY seed={options.seed} minutes={options.minutes:g} seconds={time.monotonic() - began:.0f}: {counted}; "
             f"{len(specs)} requests: {states}; {verdict.passed_unknown} passed through UNKNOWN; recipients: {people}; "
-            f"{verdict.marked} marked mails, {verdict.doubled} recipients with an allowed second one; "
+            f"{verdict.marked} marked mails, {verdict.doubled} recipients with an allowed second one; {verdict.unseen} pickup requests unknown; "
             f"{len(run.findings)} findings")
 
 
