@@ -88,7 +88,8 @@ static void a_mark_outlives_a_permit(void **unused)
         {PB_OUTCOME(DEFERRED), PB_PHASE(RCPT), PB_CLASS(TRANSIENT), false},
         {PB_OUTCOME(PERMITTED), PB_PHASE(RCPT), PB_CLASS(NONE), false},
         {PB_OUTCOME(PERMITTED), PB_PHASE(BROKER), PB_CLASS(UNCERTAIN), true},
-        {PB_OUTCOME(UNKNOWN), PB_PHASE(BROKER), PB_CLASS(UNCERTAIN), false},
+        {PB_OUTCOME(UNKNOWN), PB_PHASE(BROKER), PB_CLASS(UNCERTAIN), true},
+        {PB_OUTCOME(REFUSED), PB_PHASE(DATA), PB_CLASS(MESSAGE), false},
     };
     for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++) {
         PB(RecipientResult) one = PB_INIT(RECIPIENT_RESULT);
@@ -96,6 +97,8 @@ static void a_mark_outlives_a_permit(void **unused)
         one.phase = marks[i].phase;
         one.failure_class = marks[i].class;
         assert_int_equal(request_is_marked(&one), marks[i].wanted);
+        one.may_have_it = true; /* never taken back */
+        assert_true(request_is_marked(&one));
     }
 }
 
