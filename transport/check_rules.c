@@ -751,6 +751,7 @@ static const struct check_set paused = SET(paused);
 static const struct check_rule profile_ask_rules[] = {
     {.field = "name", .form = CHECK_ID, .max = NAME_MAX_BYTES},
     {.field = "check", .form = CHECK_NUMBER},
+    {.field = "reveal", .form = CHECK_NUMBER},
 };
 static const struct check_set profile_ask = SET(profile_ask);
 

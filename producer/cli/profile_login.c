@@ -300,7 +300,7 @@ static int run(const struct login_options *options, const char *name)
 {
     struct err_text why = {0};
     ProtobufCMessage *answer = NULL;
-    enum err err = profile_ask(&options->common, name, false, &answer, &why);
+    enum err err = profile_ask(&options->common, name, PROFILE_IN_FORCE, &answer, &why);
     if (err != ERR_OK) {
         return fail(err == ERR_AGAIN ? EXIT_UNREACHABLE : EXIT_USAGE, &why);
     }

@@ -1,9 +1,11 @@
 /* tpn profile ls, show, check: what the broker's profiles say. For operators. */
 #include "profile_verbs.h"
 
+#include "confine.h"
 #include "options.h"
 #include "pb_text.h"
 #include "profile_ask.h"
+#include "secret.h"
 #include "show.h"
 
 #include <inttypes.h>
@@ -14,6 +16,23 @@
 enum { SHOW_MAX_BYTES = 1024 * 1024 };
 
 static const struct option_row rows[] = {{OPTION_END, NULL, 0, 0, NULL, NULL}};
+
+struct show_options {
+    struct common_options common; /* first */
+    bool reveal;
+    const char *certificate;
+    const char *key;
+};
+
+#define AT(field) offsetof(struct show_options, field)
+
+static const struct option_row show_rows[] = {
+    {OPTION_FLAG, "reveal-password", 0, AT(reveal), NULL, "show the password itself"},
+    {OPTION_TEXT, "unseal-certificate", 0, AT(certificate), "FILE",
+     "with it: certificate of this machine's worker, for a sealed: password"},
+    {OPTION_TEXT, "unseal-key", 0, AT(key), "REFERENCE", "with it: its key, as file:PATH"},
+    {OPTION_END, NULL, 0, 0, NULL, NULL},
+};
 
 static const struct command ls_command = {
     .name = "profile ls",
@@ -28,7 +47,11 @@ static const struct command show_command = {
     .arguments = "NAME",
     .summary =
         "Show the settings of a profile, but for defaults. Secrets are references, or sealed",
-    .rows = rows,
+    .more =
+        "--reveal-password shows the password itself, if it can be read on this machine (the "
+        "broker\n"
+        "never has it): it wants the right reveal, and leaves an audit record.\n",
+    .rows = show_rows,
 };
 
 static const struct command check_command = {
@@ -76,7 +99,7 @@ static int list(const struct common_options *common)
 {
     struct err_text why = {0};
     ProtobufCMessage *answer = NULL;
-    enum err err = profile_ask(common, NULL, false, &answer, &why);
+    enum err err = profile_ask(common, NULL, PROFILE_IN_FORCE, &answer, &why);
     if (err != ERR_OK) {
         return fail(&ls_command, err, &why);
     }
@@ -92,32 +115,70 @@ static int list(const struct common_options *common)
     return EXIT_FINE;
 }
 
-static int show(const struct common_options *common, const char *name)
+/* The secret that the password names, opened here: the broker never has it. */
+static int print_secret(const struct show_options *options, const char *reference)
+{
+    struct err_text why = {0};
+    struct seal_keys *keys = NULL;
+    char *secret = NULL;
+    const char *const certificates[] = {options->certificate, NULL};
+    const char *const references[] = {options->key, NULL};
+    enum err err =
+        reference[0] != '\0' ? ERR_OK : err_set(&why, ERR_NOT_FOUND, "there is none");
+    if (err == ERR_OK && options->certificate != NULL) {
+        err = secret_keys_read(certificates, references, &keys, &why);
+    }
+    if (err == ERR_OK) {
+        err = secret_open(keys, reference, &secret, &why);
+    }
+    if (err == ERR_OK) {
+        printf("  password is: %s\n", secret);
+    } else {
+        (void)fprintf(stderr, "tpn profile show: password: %s\n", why.text);
+    }
+    secret_free(&secret);
+    seal_keys_free(&keys);
+    return err == ERR_OK ? EXIT_FINE : EXIT_SOME_FAILED;
+}
+
+static int print_profile(const struct show_options *options, const PB(Profile) *profile)
+{
+    if (options->common.json) {
+        show_json(&profile->base);
+        return EXIT_FINE;
+    }
+    print_settings(profile);
+    return options->reveal ? print_secret(options, profile->settings->password) : EXIT_FINE;
+}
+
+static int show(const struct show_options *options, const char *name)
 {
     struct err_text why = {0};
     ProtobufCMessage *answer = NULL;
-    enum err err = profile_ask(common, name, false, &answer, &why);
+    enum err err = options->reveal ? confine_memory(&why) : ERR_OK;
+    if (err == ERR_OK) {
+        err = profile_ask(&options->common, name,
+                          options->reveal ? PROFILE_REVEAL : PROFILE_IN_FORCE, &answer, &why);
+    }
     if (err != ERR_OK) {
         return fail(&show_command, err, &why);
     }
     const PB(ProfileList) *found = (const PB(ProfileList) *)answer;
-    bool there = found->n_profiles == 1;
-    if (!there) {
-        (void)fprintf(stderr, "tpn profile show: no profile %s\n", name);
-    } else if (common->json) {
-        show_json(&found->profiles[0]->base);
+    int code = EXIT_UNREACHABLE;
+    if (found->n_profiles == 1) {
+        code = print_profile(options, found->profiles[0]);
     } else {
-        print_settings(found->profiles[0]);
+        (void)fprintf(stderr, "tpn profile show: no profile %s\n", name);
     }
     protobuf_c_message_free_unpacked(answer, NULL);
-    return there ? EXIT_FINE : EXIT_UNREACHABLE;
+    return code;
 }
 
 static int check(const struct common_options *common)
 {
     struct err_text why = {0};
     ProtobufCMessage *answer = NULL;
-    enum err err = profile_ask(common, NULL, true, &answer, &why);
+    enum err err = profile_ask(common, NULL, PROFILE_CHECK, &answer, &why);
     if (err != ERR_OK) {
         return fail(&check_command, err, &why);
     }
@@ -162,12 +223,20 @@ int profile_ls(int argc, char *argv[])
 
 int profile_show(int argc, char *argv[])
 {
-    struct common_options common = {0};
+    struct show_options options = {.reveal = false};
     int first = 0;
     int code = EXIT_USAGE;
-    return read_words(&show_command, argc, argv, 1, &common, &first, &code)
-               ? show(&common, argv[first])
-               : code;
+    if (!read_words(&show_command, argc, argv, 1, &options.common, &first, &code)) {
+        return code;
+    }
+    if (options.reveal && options.common.json) {
+        return options_fail(&show_command,
+                            "--reveal-password: not with --json, which is kept in files");
+    }
+    if ((options.certificate == NULL) != (options.key == NULL)) {
+        return options_fail(&show_command, "--unseal-certificate and --unseal-key go together");
+    }
+    return show(&options, argv[first]);
 }
 
 int profile_check(int argc, char *argv[])

@@ -500,7 +500,7 @@ void inquiry_admin(void *arg, struct bus *bus, enum err err, struct wire_in *in)
         operate_act(broker, bus, in);
         break;
     case WIRE_PROFILES:
-        profile_list_answer(broker, bus, in);
+        profile_list_answer(broker, bus, who->name, in);
         break;
     case WIRE_PAUSE:
         pause_act(broker, bus, in);

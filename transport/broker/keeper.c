@@ -262,6 +262,20 @@ bool keeper_has_right(const struct access_entry *who, enum access_right right)
     return (who->right_bits & (unsigned)right) != 0;
 }
 
+static const char *const right_rules[] = {
+    [ACCESS_READ] = "this operator may not read: rights (allow list)",
+    [ACCESS_ACT] = "this operator may not act: rights (allow list)",
+    [ACCESS_REVEAL] = "this operator may not see secrets: rights (allow list)",
+};
+
+static enum access_right wanted_right(const struct wire_in *in)
+{
+    if (in->verb == WIRE_PROFILES && ((const PB(ProfileAsk) *)in->body)->reveal) {
+        return ACCESS_REVEAL;
+    }
+    return verb_rights[in->verb] != 0 ? verb_rights[in->verb] : ACCESS_ACT;
+}
+
 bool keeper_may(struct broker *broker, const struct access_entry *who, struct wire_in *in)
 {
     if (who->role == BUS_KEY_PRODUCER && in->verb == WIRE_PROBE) {
@@ -275,14 +289,9 @@ bool keeper_may(struct broker *broker, const struct access_entry *who, struct wi
         return refuse_entry(broker, REFUSAL_ROLE, who, in,
                             "only the key of a producer may submit");
     }
-    enum access_right wanted = verb_rights[in->verb] != 0 ? verb_rights[in->verb] : ACCESS_ACT;
-    if (!keeper_has_right(who, wanted)) {
-        return refuse_entry(broker, REFUSAL_POLICY, who, in,
-                            wanted == ACCESS_READ
-                                ? "this operator may not read: rights (allow list)"
-                                : "this operator may not act: rights (allow list)");
-    }
-    return true;
+    enum access_right wanted = wanted_right(in);
+    return keeper_has_right(who, wanted) ||
+           refuse_entry(broker, REFUSAL_POLICY, who, in, right_rules[wanted]);
 }
 
 void keeper_sign(const struct access_entry *who, struct wire_in *in)

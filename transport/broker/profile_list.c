@@ -1,9 +1,12 @@
 /* The profiles, for operators. With `check` the file is read into profiles of its own, which are thrown away. */
 #include "profile_list.h"
 
+#include "audit.h"
 #include "broker.h"
+#include "gate.h"
 #include "mem.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,9 +64,33 @@ static void send_list(struct bus *bus, const struct wire_peer *peer, struct list
     free(list->profiles);
 }
 
-void profile_list_answer(struct broker *broker, struct bus *bus, const struct wire_in *in)
+/* Nobody sees a secret without a trace: where no record can be written now, it is refused. */
+static bool note_reveal(struct broker *broker, const char *who, const char *name,
+                        struct wire_fault *fault)
+{
+    const char *why = NULL;
+    if (name[0] == '\0') {
+        (void)snprintf(fault->field, sizeof fault->field, "name");
+        (void)snprintf(fault->rule, sizeof fault->rule, "is needed with reveal");
+        return false;
+    }
+    if (!ledger_healthy(broker->ledger, &why)) {
+        (void)snprintf(fault->rule, sizeof fault->rule,
+                       "no audit record can be written: %.200s", why);
+        return false;
+    }
+    audit_record(broker, who, "reveal secret", name, AUDIT_DONE, "");
+    return true;
+}
+
+void profile_list_answer(struct broker *broker, struct bus *bus, const char *who,
+                         struct wire_in *in)
 {
     const PB(ProfileAsk) *ask = (const PB(ProfileAsk) *)in->body;
+    if (ask->reveal && !note_reveal(broker, who, ask->name, &in->fault)) {
+        gate_send_error(bus, in);
+        return;
+    }
     struct listing listing = {.list = PB_INIT(PROFILE_LIST), .name = ask->name};
     if (!ask->check) {
         send_list(bus, &in->peer, &listing, broker->profiles);

@@ -6,7 +6,9 @@
 
 struct broker;
 
-/* Answered at once by PROFILES_OK. Changes nothing. */
-void profile_list_answer(struct broker *broker, struct bus *bus, const struct wire_in *in);
+/* Answered at once by PROFILES_OK, or by ERROR. Changes nothing; that who reveals a secret is recorded.
+ *  who  the operator's name, for the record */
+void profile_list_answer(struct broker *broker, struct bus *bus, const char *who,
+                         struct wire_in *in);
 
 #endif
