@@ -1,9 +1,10 @@
-/* Configuration files: broker.yaml and profiles.yaml.
+/* Configuration files: broker.yaml, profiles.yaml and the allow list.
  *
- * Input: a byte (odd: profiles, even: broker), then the file. It is good without a complaint, or bad with at least one,
+ * Input: a byte (its rest by 3: 0 broker, 1 profiles, 2 allow list), then the file. It is good without a complaint, or bad with at least one,
  * each a line that begins with the file's name. */
 #include "fuzz.h"
 
+#include "access.h"
 #include "broker_conf.h"
 #include "profile.h"
 
@@ -44,6 +45,19 @@ static void try_profiles(const char *path, struct buf *errors)
     }
 }
 
+static void try_access(const char *path, struct buf *errors)
+{
+    struct access *access = NULL;
+    enum err err = access_read(path, &access, errors);
+    demand_errors(err, path, errors);
+    demand((err == ERR_OK) == (access != NULL), "an allow list after %s", err_name(err));
+    access_free(&access);
+}
+
+typedef void try_fn(const char *path, struct buf *errors);
+
+static try_fn *const tries[] = {try_broker, try_profiles, try_access};
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char path[FUZZ_PATH_BYTES];
@@ -53,11 +67,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     int fd = fuzz_file(data + 1, size - 1, path);
     buf_init(&errors, ERRORS_MAX_BYTES);
-    if (data[0] % 2 == 1) {
-        try_profiles(path, &errors);
-    } else {
-        try_broker(path, &errors);
-    }
+    tries[data[0] % (sizeof tries / sizeof tries[0])](path, &errors);
     buf_fini(&errors);
     (void)close(fd);
     return 0;
