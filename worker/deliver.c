@@ -24,7 +24,7 @@ const struct deliver_backend *deliver_backend_of(enum settings_route route)
 }
 
 /* Whole characters of text, at most room bytes; a control byte becomes a blank, a byte that is no UTF-8 a '?'. */
-static size_t clean(char *out, size_t room, const char *text)
+size_t deliver_clean(char *out, size_t room, const char *text)
 {
     size_t left = strnlen(text, room);
     size_t used = 0;
@@ -56,11 +56,12 @@ void deliver_set(struct deliver_recipient *recipient, struct outcome outcome, in
     recipient->class = outcome.class;
     recipient->phase = phase;
     recipient->code = code;
-    size_t len = clean(cleaned, DELIVER_ENHANCED_BYTES - 1, enhanced != NULL ? enhanced : "");
+    size_t len =
+        deliver_clean(cleaned, DELIVER_ENHANCED_BYTES - 1, enhanced != NULL ? enhanced : "");
     memcpy(recipient->enhanced, cleaned, len);
     recipient->enhanced[len] = '\0';
     /* The old text may be the new one's source. */
-    len = clean(cleaned, DELIVER_TEXT_BYTES - 1, text != NULL ? text : "");
+    len = deliver_clean(cleaned, DELIVER_TEXT_BYTES - 1, text != NULL ? text : "");
     cleaned[len] = '\0';
     free(recipient->text);
     recipient->text = len > 0 ? mem_text(cleaned) : NULL;

@@ -144,6 +144,11 @@ void deliver_set(struct deliver_recipient *recipient, struct outcome outcome, in
 void deliver_set_rest(struct delivery *delivery, struct outcome outcome, int phase,
                       unsigned code, const char *enhanced, const char *text);
 
+/* Make a line of UTF-8 of what a server said: control characters and bytes that are none go, whole characters stay.
+ *  out   room bytes, not ended by NUL
+ * Returns how many were written. */
+size_t deliver_clean(char *out, size_t room, const char *text);
+
 /* Free recipients and content; the struct itself is the owner's. Accepts a zeroed one. */
 void delivery_fini(struct delivery *delivery);
 

@@ -40,6 +40,13 @@ struct probe_step *probe_add(struct probe *probe, int name, int verdict, int64_t
     return step;
 }
 
+void probe_say(struct probe_step *step, unsigned code, const char *enhanced, const char *text)
+{
+    step->code = code;
+    step->enhanced[deliver_clean(step->enhanced, sizeof step->enhanced - 1, enhanced)] = '\0';
+    step->text[deliver_clean(step->text, sizeof step->text - 1, text)] = '\0';
+}
+
 static void free_probe(struct probe *probe)
 {
     if (probe->plan != NULL && routes[probe->plan->route] != NULL) {

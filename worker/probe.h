@@ -67,6 +67,8 @@ extern const struct probe_route probe_folder;
 
 /* For the routes. Add a step; the texts of it may be filled in. Null when there are too many. */
 struct probe_step *probe_add(struct probe *probe, int name, int verdict, int64_t duration_us);
+/* What a server said, or we; cleaned, for it may be anything. */
+void probe_say(struct probe_step *step, unsigned code, const char *enhanced, const char *text);
 /* All steps are there: it is reported and freed in the next turn of the loop. */
 void probe_finish(struct probe *probe);
 

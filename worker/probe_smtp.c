@@ -300,9 +300,7 @@ static void connect_failed(struct walk *walk)
         tell_connection(walk, failed);
     }
     struct probe_step *step = &probe->steps[probe->count - 1];
-    step->code = walk->failure.code;
-    (void)snprintf(step->enhanced, sizeof step->enhanced, "%s", walk->failure.enhanced);
-    (void)snprintf(step->text, sizeof step->text, "%s", walk->failure.text);
+    probe_say(step, walk->failure.code, walk->failure.enhanced, walk->failure.text);
     plan_trials(walk, failed);
     smtp_session_free(&walk->session);
     walk->stage = WALK_TRIAL;
@@ -344,10 +342,10 @@ static void answer(struct walk *walk, const char *loss)
                                         clock_mono_us() - walk->began_us);
     loop_timer_disarm(&walk->timer);
     if (loss == NULL) {
-        step->code = walk->reply.code;
-        (void)snprintf(step->enhanced, sizeof step->enhanced, "%s", walk->reply.enhanced);
+        probe_say(step, walk->reply.code, walk->reply.enhanced, walk->reply.text);
+    } else {
+        probe_say(step, 0, "", loss);
     }
-    (void)snprintf(step->text, sizeof step->text, "%s", loss != NULL ? loss : walk->reply.text);
     if (walk->stage == WALK_MAIL) {
         (void)snprintf(step->detail, sizeof step->detail, "from <%s>", walk->from);
     } else if (walk->stage == WALK_RCPT) {

@@ -40,7 +40,27 @@ struct remedy_row {
     "The account wants an app password: turn on two-step verification, make an app password "  \
     "and use it as password; or set authentication to oauth2."
 
+#define NOT_SMTP                                                                               \
+    "The server does not answer as a mail server does: check smtp_server and smtp_port, and "  \
+    "whether something in between answers in its place."
+
 static const struct remedy_row rows[] = {
+    {PB_PHASE(TLS), 0, NULL, "somebody on the way", NEED_NOTHING,
+     "More came than the answer to STARTTLS: the server is broken, or somebody in between puts "
+     "words "
+     "in. Do not turn TLS off; have the way to the server looked at."},
+    {PB_PHASE(TLS), 454, NULL, NULL, NEED_NOTHING,
+     "The server cannot do TLS now: nothing to change, the worker tries again by itself. If it "
+     "stays "
+     "so, its administrator must mend its certificate."},
+    {PB_PHASE(TLS), 502, NULL, NULL, NEED_NOTHING,
+     "The server offers STARTTLS and then does not know it: its administrator must mend that, "
+     "or use "
+     "port 465."},
+    {PB_PHASE(TLS), 0, NULL, "handshake", NEED_CLEAR_WORKS,
+     "The server offers STARTTLS on port {port}, but no TLS of version 1.2 or later comes of "
+     "it: it is "
+     "too old or broken. With use_tls false the port answers, unencrypted."},
     /* TLS mode and port. */
     {0, 0, NULL, NULL, NEED_IMPLICIT_WORKS,
      "Port {port} speaks TLS from the first byte: set tls_mode to implicit and use_tls to true "
@@ -95,12 +115,26 @@ static const struct remedy_row rows[] = {
      "587 and 465 out, not 25."},
     {PB_PHASE(CONNECT), 0, NULL, "unexpected reply", NEED_NOTHING,
      "What answers on port {port} is no mail server: check smtp_server and smtp_port."},
+    {PB_PHASE(CONNECT), 0, NULL, "response headers", NEED_NOTHING, NOT_SMTP},
     {PB_PHASE(CONNECT), 0, NULL, "connection lost", NEED_NOTHING,
      "{server}:{port} hangs up at once: it may allow only known addresses, or not be a mail "
      "server."},
     {0, 0, NULL, "egress.", NEED_NOTHING,
      "This worker may not connect to that address. If the server is meant to lie there, its "
      "network belongs into egress.allow of worker.yaml."},
+    /* What may happen at any step. */
+    {0, 421, NULL, NULL, NEED_NOTHING,
+     "The server is busy or going down: nothing to change, the worker tries again by itself."},
+    {0, 0, NULL, "no answer", NEED_NOTHING,
+     "The server stops answering at this step: it is overloaded, or a firewall or virus "
+     "scanner in "
+     "between holds the connection up."},
+    {0, 0, NULL, "response headers", NEED_NOTHING, NOT_SMTP},
+    {0, 0, NULL, "no SMTP", NEED_NOTHING, NOT_SMTP},
+    {0, 0, NULL, "neither 235", NEED_NOTHING, NOT_SMTP},
+    {0, 354, NULL, NULL, NEED_NOTHING, NOT_SMTP},
+    {0, 0, NULL, "connection lost", NEED_NOTHING,
+     "The server hangs up at this step: its log says why."},
     {PB_PHASE(EHLO), 0, NULL, NULL, NEED_NOTHING,
      "The server refuses our EHLO: set helo_name to this machine's full DNS name."},
     /* Login. */
@@ -128,6 +162,9 @@ static const struct remedy_row rows[] = {
     {PB_PHASE(AUTH), 535, NULL, "AUTH005", NEED_NOTHING,
      "Too many failed logins: wait before the next try. Yahoo and AOL take app passwords "
      "only."},
+    {PB_PHASE(AUTH), 432, "4.7.12", NULL, NEED_NOTHING,
+     "The server wants the password set anew: log in to the account by another way, and change "
+     "it."},
     {PB_PHASE(AUTH), 432, NULL, NULL, NEED_NOTHING,
      "Too many connections with this login: set max_connections to 3 or less."},
     {PB_PHASE(AUTH), 454, NULL, NULL, NEED_NOTHING,
@@ -143,7 +180,7 @@ static const struct remedy_row rows[] = {
      "lower case count; some servers want the whole address, some only the part before the @). "
      "Gmail, Yahoo and others want an app password."},
     {PB_PHASE(AUTH), 0, NULL, "offered no AUTH", NEED_CLEAR,
-     "The server offers no login without TLS: set use_tls to true."},
+     "The server offers no login of a known kind without TLS: set use_tls to true."},
     {PB_PHASE(AUTH), 0, NULL, "offered no AUTH", NEED_NOTHING,
      "The server offers no login on port {port}: logins are usually taken on 587 or 465. A "
      "relay "
@@ -156,6 +193,8 @@ static const struct remedy_row rows[] = {
     {PB_PHASE(AUTH), 0, NULL, NULL, NEED_NOTHING,
      "Check authentication, user_name and password of the profile."},
     /* Sender. */
+    {PB_PHASE(MAIL), 452, NULL, NULL, NEED_NOTHING,
+     "The server's disk is full for now: nothing to change, the worker tries again by itself."},
     {PB_PHASE(MAIL), 530, NULL, "STARTTLS", NEED_NOTHING,
      "The server takes mail over TLS only: set use_tls to true."},
     {0, 530, NULL, NULL, NEED_NO_LOGIN,

@@ -135,7 +135,9 @@ static bool handshake_was_cut(const struct smtp_failure_input *in)
 {
     return in->curl == CURLE_SSL_CONNECT_ERROR &&
            (strstr(in->error, "SSL_ERROR_SYSCALL") != NULL ||
-            strstr(in->error, "unexpected eof") != NULL);
+            strstr(in->error, "unexpected eof") != NULL ||
+            strstr(in->error, "Recv failure") != NULL ||
+            strstr(in->error, "Send failure") != NULL);
 }
 
 void smtp_failure_of_curl(const struct smtp_failure_input *in, struct smtp_failure *out)

@@ -233,6 +233,7 @@ class Session:
         if mode == "starttls-close":
             raise Gone
         if mode == "starttls-garbage":
+            self.more()  # the client's first bytes: before them it would be words put in behind the answer
             self.sock.sendall(b"this is no TLS record\r\n")
             self.more()
             raise Gone

@@ -49,6 +49,19 @@ class Authority:
                 "-CAcreateserial", "-days", days, "-extfile", extensions, "-out", self.folder / f"{name}.pem")
 
 
+def fault_certificates(folder):
+    """What faultd wants for its TLS modes: srv, dnsonly (no IP address), wrong (another name), expired, and self (signed by
+    nobody), beside ca.pem. Returns folder."""
+    authority = Authority(folder)
+    authority.make("srv", "DNS:localhost,IP:127.0.0.1")
+    authority.make("dnsonly", "DNS:localhost")
+    authority.make("wrong", "DNS:other.test")
+    authority.make("expired", "DNS:localhost,IP:127.0.0.1", days=-1)
+    openssl("req", "-x509", *authority.KEY, "-days", 2, "-subj", "/CN=localhost", "-addext",
+            "subjectAltName=IP:127.0.0.1", "-keyout", folder / "self.key", "-out", folder / "self.pem")
+    return folder
+
+
 class Postfix(Process):
     """master(8) below lab/postfix; .port, .mails(), .certificate, .authority. With logins=True also .ports, by the names of
     LOGIN_PORTS: STARTTLS and a login required; TLS from the first byte; only the mechanism LOGIN; only CRAM-MD5;

@@ -349,9 +349,9 @@ static void a_connection_ends_at_its_age(void **state)
     world_open(&w, &manner);
     w.plan.max_connection_age_ms = 1;
     for (size_t i = 0; i < 3; i++) {
-        int64_t old_ms = clock_mono_ms() + 2;
         (void)world_start(&w, i, world_to_a);
         world_turn_until(&w, &w.done, (unsigned)i + 1);
+        int64_t old_ms = clock_mono_ms() + 2; /* the connection is older than that then */
         while (clock_mono_ms() < old_ms) {
             world_settle(&w);
         }
