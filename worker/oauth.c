@@ -17,6 +17,7 @@
 #include "oauth_request.h"
 #include "oauth_store.h"
 #include "oauth_verdict.h"
+#include "redact.h"
 #include "secret.h"
 #include "smtp_plan.h"
 
@@ -184,6 +185,7 @@ static void fail(struct oauth_entry *entry, int class, const char *text)
     char quoted[LOG_QUOTE_BYTES];
     int64_t now_ms = clock_mono_ms();
     (void)snprintf(failure.text, sizeof failure.text, "%s", text);
+    redact_form(failure.text, buf_text(&entry->http.form)); /* some repeat what they refuse */
     close_request(entry);
     int64_t left_ms = entry->token != NULL ? entry->expires_ms - now_ms : 0;
     log_warn("oauth_token_failed", "user=%s class=%d left_s=%" PRId64 " reason=%s",

@@ -19,6 +19,7 @@ import tpn_wire
 from tpn_keys import Ring
 
 import postfix_peer  # in tests/peers, which tpn_harness puts on the path
+import token_peer
 
 RETRY_NEVER = {"retry": {"delays": ["1h"]}}
 SETTLED = ("SENT", "HANDED_OFF", "DEFERRED", "FAILED", "UNKNOWN")
@@ -231,12 +232,15 @@ def test_without_a_certificate_no_password_is_taken(lab):
 
 def forms(secret):
     """A secret as it may turn up: as it is, in UTF-16, hexadecimal, URL-encoded, in base64 at each of three places."""
-    raw = secret.encode()
+    raw = secret if isinstance(secret, bytes) else secret.encode()
     yield raw
-    yield secret.encode("utf-16-le")
+    if raw != secret:
+        yield secret.encode("utf-16-le")
     yield raw.hex().encode()
     yield raw.hex().upper().encode()
-    yield urllib.parse.quote(secret).encode()
+    yield urllib.parse.quote(raw).encode()
+    yield urllib.parse.quote(raw, safe="").encode()
+    yield urllib.parse.quote_plus(raw).encode()
     for pad in range(3):
         text = base64.b64encode(b"\0" * pad + raw)
         yield text[(pad * 8 + 5) // 6:len(raw) * 8 // 6]
@@ -263,7 +267,58 @@ def memory(pid):
 
 SECRETS = {"file": "F1le-s3cret with spaces", "env": "Env/s3cret?&=x", "credential": "Cr3dential+s3cret%41",
            "sealed": "Se4led-s3cret;{}<>", "sealed by openssl": "Op3nssl-s3cret~#", "echoed": "Ech0ed-s3cret!!",
-           "refused": "Ref4sed-s3cret@@", "in a request": "Inl1ne-s3cret##"}
+           "refused": "Ref4sed-s3cret@@", "in a request": "Inl1ne-s3cret##", "client secret": "Cl1ent s3cret+/&=%",
+           "refresh token": "R3fresh/s3cret+token=", "rotated refresh token": "R0tated/s3cret+token=",
+           # Both ends of one token: a piece of it is a leak too.
+           "access token": "ya29.Acc3ss-s3cret_begins", "end of the access token": "Acc3ss-s3cret.ends~"}
+ACCESS_TOKEN = SECRETS["access token"] + "-._~AbCd0123" * 40 + SECRETS["end of the access token"]
+
+
+class Endpoint(token_peer.TokenServer):
+    """Gives ACCESS_TOKEN and a new refresh token for each of the two; refuses the client "echoed" with all that it sent."""
+
+    def grant(self, form):
+        sent = {"client secret": form.get("client_secret"), "refresh token": form.get("refresh_token")}
+        if form.get("client_id") == "echoed":
+            raise PermissionError(f"invalid_client: {sent['refresh token']} and {urllib.parse.urlencode(form)}")
+        good = (SECRETS["refresh token"], SECRETS["rotated refresh token"])
+        if sent["client secret"] != SECRETS["client secret"] or sent["refresh token"] not in good:
+            raise PermissionError("invalid_grant: not what was planted")
+        return {"access_token": ACCESS_TOKEN, "token_type": "Bearer", "expires_in": 3600,
+                "refresh_token": SECRETS["rotated refresh token"]}
+
+
+def token_profiles(lab, secrets):
+    """OAuth 2: the login accepted, refused with the token repeated, and refused by the endpoint with its secrets repeated."""
+    authority = postfix_peer.Authority(lab.folder("ca"))
+    authority.make("server", "DNS:localhost,IP:127.0.0.1")
+    endpoint = lab.enter_context(Endpoint(lab.folder("tokens"), lab.dir / "ca" / "server", "user"))
+    (secrets / "client").write_text(SECRETS["client secret"] + "\n")
+    (secrets / "client").chmod(0o600)
+    profiles = {}
+    for name, mode in (("token", "auth-token"), ("token-refused", "auth-token-echo"), ("token-echoed", "auth-token")):
+        refresh = secrets / name
+        profiles[name] = smtp_profile(
+            lab.faultd(mode).port, authentication="oauth2", login_mechanisms="xoauth2", user_name="user",
+            allow_cleartext_auth=True, oauth_token_endpoint=endpoint.url, oauth_ca_file=str(authority.certificate),
+            oauth_client_id=name.removeprefix("token-"), oauth_client_secret=f"file:{secrets}/client",
+            oauth_refresh_token=f"file:{refresh}")
+    return endpoint, profiles
+
+
+def new_refresh_tokens(secrets):
+    for name in ("token", "token-refused", "token-echoed"):
+        (secrets / name).write_text(SECRETS["refresh token"] + "\n")
+        (secrets / name).chmod(0o600)
+
+
+def signing_profile(secrets, server):
+    """A profile that signs, and bytes from the middle of its key: the PEM has them as one line of base64."""
+    key = secrets / "dkim"
+    subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True)
+    key.chmod(0o600)
+    line = key.read_text(encoding="ascii").splitlines()[12]
+    return smtp_profile(server.port, dkim_domain="lab.test", dkim_selector="s", dkim_key=f"file:{key}"), base64.b64decode(line)
 
 
 def secret_profiles(lab, ok, echo, refuse, identity):
@@ -292,7 +347,8 @@ def one_run(lab, level, profiles, identity, box):
     for name in (*profiles, "box"):
         publisher.submit(lab.request(name, profile=name))
     for name in (*profiles, "box"):
-        wanted = {"refused": "DEFERRED", "echoed": "DEFERRED", "box": "HANDED_OFF"}.get(name, "SENT")
+        wanted = {"refused": "DEFERRED", "echoed": "DEFERRED", "token-refused": "DEFERRED", "token-echoed": "DEFERRED",
+                  "box": "HANDED_OFF"}.get(name, "SENT")
         check_equal(state_name(lab.pb, follower.wait_state(name, *SETTLED).state), wanted, f"{level}: {name}")
     inline = lab.request("inline", profile="")
     inline.settings.smtp_server, inline.settings.user_name = "127.0.0.1", "user"
@@ -301,6 +357,8 @@ def one_run(lab, level, profiles, identity, box):
     check_equal(receipt.field, "settings.password", f"receipt {receipt}")
     said = b"".join(event.SerializeToString() for _, event in follower.events) + receipt.SerializeToString()
     for words in (("queue", "ls"), ("queue", "ls", "--json"), ("explain", "refused"), ("explain", "echoed", "--json"),
+                  ("explain", "token-refused"), ("explain", "token-echoed", "--json"), ("profile", "show", "token"),
+                  ("profile", "show", "signed", "--json"), ("status",),
                   ("profile", "ls", "--json"), ("profile", "show", "sealed"), ("profile", "show", "file", "--json"),
                   ("status", "refused", "echoed")):
         result = lab.tpn(broker, *words)
@@ -320,13 +378,19 @@ def test_secrets_are_nowhere_to_be_found(lab):
     identity = Identity(lab, "worker")
     servers = [lab.faultd(mode) for mode in ("auth-ok", "auth-echo", "auth-535")]
     profiles = secret_profiles(lab, *servers, identity)
+    endpoint, more = token_profiles(lab, lab.dir / "secrets")
+    plain = lab.faultd()
+    signed, key = signing_profile(lab.dir / "secrets", plain)
+    profiles |= {**more, "signed": signed}
+    secrets = {**SECRETS, "DKIM key": key}
     box = lab.folder("box")
     found = []
     for level in LEVELS:
+        new_refresh_tokens(lab.dir / "secrets")
         broker, worker, said = one_run(lab, level, profiles, identity, box)
-        found += grep(said, SECRETS, f"{level}: what was published and answered")
+        found += grep(said, secrets, f"{level}: what was published and answered")
         if os.getuid() == 0:
-            found += grep(memory(broker.pid), {k: v for k, v in SECRETS.items() if k != "in a request"},
+            found += grep(memory(broker.pid), {k: v for k, v in secrets.items() if k != "in a request"},
                           f"{level}: the broker's memory")
         worker.child.send_signal(signal.SIGABRT)  # would leave a core
         wait_until(lambda w=worker: not w.alive(), "the worker to end")
@@ -334,9 +398,12 @@ def test_secrets_are_nowhere_to_be_found(lab):
     os.environ["TPN_LOG_LEVEL"] = "info"
     planted = {lab.dir / "secrets"}
     looked = 0
+    check_equal((lab.dir / "secrets" / "token").read_text().strip(), SECRETS["rotated refresh token"], "stored refresh token")
+    check_equal(sum(b"DKIM-Signature:" in content for content, _ in plain.contents), len(LEVELS), "signed mails")
+    check(len(endpoint.requests) >= 3 * len(LEVELS), f"the endpoint was asked {len(endpoint.requests)} times")
     for path in lab.dir.rglob("*"):
         if path.is_file() and path.parent not in planted and path.suffix != ".key":
-            found += grep(path.read_bytes(), SECRETS, str(path))
+            found += grep(path.read_bytes(), secrets, str(path))
             looked += 1
     check(looked > 4 * 6, f"only {looked} files were there to look at")
     check(any(path.name.endswith("-wal") for path in lab.dir.rglob("*")), "the store's log was not there to look at")

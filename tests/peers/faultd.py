@@ -11,6 +11,8 @@ each cert-NAME, and srv for the others.
 
 In a test: `with FaultServer("rst-after-dot") as server`, and server.set_mode(…) later. By hand: faultd.py MODE
 """
+import base64
+import json
 import select
 import socket
 import ssl
@@ -77,7 +79,8 @@ AUTH_ANSWER = {  # to AUTH, whatever the mechanism
     "auth-250": b"250 2.0.0 ok, but not 235\r\n",
     "auth-garbage": b"\x00\xff what is this\r\n",
 }
-AUTH_OFFER = {"auth-none": None, "auth-eq": b"AUTH=PLAIN LOGIN", "auth-gssapi": b"AUTH GSSAPI"}
+AUTH_OFFER = {"auth-none": None, "auth-eq": b"AUTH=PLAIN LOGIN", "auth-gssapi": b"AUTH GSSAPI",
+              "auth-token": b"AUTH XOAUTH2", "auth-token-echo": b"AUTH XOAUTH2"}
 STARTTLS_ANSWER = {
     "starttls-454": b"454 4.7.0 TLS not available\r\n",
     "starttls-502": b"502 5.5.1 not implemented\r\n",
@@ -253,12 +256,26 @@ class Session:
             return
         if self.server.mode == "auth-drop":
             raise Gone
+        if self.server.mode == "auth-token-echo":
+            self.refuse_token(words)
+            return
         self.misbehave("auth")
-        rounds = {b"PLAIN": 1, b"LOGIN": 2}[words[1].upper()] - (len(words) - 2)
+        rounds = {b"PLAIN": 1, b"LOGIN": 2, b"XOAUTH2": 1}[words[1].upper()] - (len(words) - 2)
         for _ in range(rounds):
             self.say(b"334 \r\n")
             self.line()
         self.say(b"235 2.7.0 ok\r\n")
+
+    def refuse_token(self, words):
+        """XOAUTH2, refused with what came in both places where a server can say why: the token, the line's beginning."""
+        if len(words) < 3:
+            self.say(b"334 \r\n")
+            words.append(self.line())
+        token = base64.b64decode(words[2]).decode().rstrip("\1").partition("Bearer ")[2]
+        reason = json.dumps({"status": "401", "schemes": "bearer", "token": token})
+        self.say(b"334 " + base64.b64encode(reason.encode()) + b"\r\n")
+        self.line()
+        self.say(b"535 5.7.8 Not understood: " + words[2][:60] + b"\r\n")
 
     def on_mail(self, _line):
         self.mails += 1
