@@ -330,6 +330,9 @@ static bool read_day_words(const char *text, struct evidence_line *line)
         used == 0) {
         return false;
     }
+    if (day->day < -CHAIN_DAY_LAST || day->day > CHAIN_DAY_LAST) {
+        return false; /* no clock says that */
+    }
     day->open = open != 0;
     day->swept = swept != 0;
     day->chained = chained != 0;

@@ -26,9 +26,10 @@ int64_t chain_day_of(int64_t at_ms)
 
 const char *chain_date(int64_t day, char out[CHAIN_DATE_BYTES])
 {
-    time_t at = (time_t)(day * (CHAIN_DAY_MS / 1000));
+    bool near = day >= -CHAIN_DAY_LAST && day <= CHAIN_DAY_LAST; /* else seconds may overflow */
+    time_t at = near ? (time_t)(day * (CHAIN_DAY_MS / 1000)) : 0;
     struct tm parts;
-    if (gmtime_r(&at, &parts) == NULL ||
+    if (!near || gmtime_r(&at, &parts) == NULL ||
         strftime(out, CHAIN_DATE_BYTES, "%Y-%m-%d", &parts) == 0) {
         (void)snprintf(out, CHAIN_DATE_BYTES, "day %lld", (long long)day);
     }

@@ -42,7 +42,10 @@ struct chain {
 /* The day of a time; rounds down before 1970, too. */
 int64_t chain_day_of(int64_t at_ms);
 
-/* A day as text, "2026-11-25"; returns out. */
+/* The last day that a time of the contract can lie in, 9999-12-31; as many before 1970 are days, too. */
+enum { CHAIN_DAY_LAST = 2932896 };
+
+/* A day as text, "2026-11-25", or "day N" for one beyond CHAIN_DAY_LAST; returns out. */
 const char *chain_date(int64_t day, char out[CHAIN_DATE_BYTES]);
 
 /* Does an entry of that time begin a new day of the chain? */
