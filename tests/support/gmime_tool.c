@@ -56,9 +56,10 @@ static void add_list(GString *out, const char *name, InternetAddressList *list)
         g_string_append(out, i > 0 ? ", [" : "[");
         add_string(out, internet_address_get_name(address));
         g_string_append(out, ", ");
-        add_string(out, INTERNET_ADDRESS_IS_MAILBOX(address)
-                            ? internet_address_mailbox_get_addr(INTERNET_ADDRESS_MAILBOX(address))
-                            : "group");
+        add_string(out,
+                   INTERNET_ADDRESS_IS_MAILBOX(address)
+                       ? internet_address_mailbox_get_addr(INTERNET_ADDRESS_MAILBOX(address))
+                       : "group");
         g_string_append_c(out, ']');
     }
     g_string_append(out, "], ");
