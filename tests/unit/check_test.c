@@ -127,8 +127,8 @@ static size_t count_messages(const char *source)
 static void every_message_of_the_proto_files_has_rules(void **state)
 {
     (void)state;
-    static const char *const files[] = {"admin", "notification", "probe",
-                                        "settings", "status", "work"};
+    static const char *const files[] = {"admin",    "notification", "probe",
+                                        "settings", "status",       "work"};
     size_t found = 0;
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         char path[512];

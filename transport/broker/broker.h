@@ -46,7 +46,8 @@ struct broker {
     struct roster roster;
     struct leases leases;
     struct schedule schedule;
-    struct map *fates; /* notes of fate.c that are on their way to the store, by what they tell */
+    struct map
+        *fates; /* notes of fate.c that are on their way to the store, by what they tell */
     struct request_index in_memory; /* every request of schedule and leases that has a pk */
     struct retention retention;
     struct probe_desk probe_desk;
