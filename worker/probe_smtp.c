@@ -333,6 +333,14 @@ static int phase_of(enum walk_stage stage)
     return stage == WALK_RCPT ? PB_PHASE(RCPT) : PB_PHASE(MAIL);
 }
 
+/* Courtesy only: its reply is not waited for. */
+static void say_quit(struct walk *walk)
+{
+    size_t sent = 0;
+    enum err err = smtp_session_send(walk->session, "QUIT\r\n", 6, &sent);
+    (void)err;
+}
+
 /* The reply to the present command, or why there is none. */
 static void answer(struct walk *walk, const char *loss)
 {
@@ -356,9 +364,7 @@ static void answer(struct walk *walk, const char *loss)
         return;
     }
     walk->failure.phase = phase_of(walk->stage);
-    size_t sent = 0;
-    enum err err = smtp_session_send(walk->session, "QUIT\r\n", 6, &sent);
-    (void)err; /* courtesy only */
+    say_quit(walk);
     conclude(walk);
 }
 
@@ -438,14 +444,6 @@ static void command(struct walk *walk, const char *verb, const char *address)
     send_command(walk);
 }
 
-static void quit(struct walk *walk)
-{
-    size_t sent = 0;
-    enum err err = smtp_session_send(walk->session, "QUIT\r\n", 6, &sent);
-    (void)err; /* courtesy only; its reply is not waited for */
-    end(walk);
-}
-
 /* Whatever was asked for has passed: what comes now. */
 static void next_stage(struct walk *walk)
 {
@@ -467,7 +465,8 @@ static void next_stage(struct walk *walk)
         command(walk, "RSET", NULL);
         break;
     default:
-        quit(walk);
+        say_quit(walk);
+        end(walk);
         break;
     }
 }
