@@ -16,8 +16,11 @@ import tempfile
 import time
 
 import tpn_wire
-from compare import (RESULTS, SMTP_SOURCE, BenchWorker, append, bench_program, check_sink, machine_busy_s, machine_lines,
-                     peak_mb, run_child, say, shown_on_failure, sink_profile, stat_cpu, table, words_of)
+from bench_machine import RESULTS, append, machine_lines
+from bench_meter import bench_program, machine_busy_s, peak_mb, run_child, shown_on_failure, stat_cpu, words_of
+from bench_path import SMTP_SOURCE, BenchWorker, check_sink, sink_profile
+from bench_table import table
+from compare import say
 from tpn_harness import BUILD_DIR, EXIT_SKIPPED, Failure, Lab, Skip, check, check_equal, wait_until
 from tpn_wire import state_name
 

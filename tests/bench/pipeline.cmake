@@ -9,7 +9,7 @@ if(TPN_SANITIZE)
 endif()
 foreach(comparison pipeline curve)
   add_test(NAME bench/${comparison}
-    COMMAND ${CMAKE_CURRENT_LIST_DIR}/run --quick --build ${PROJECT_BINARY_DIR} ${comparison})
+    COMMAND ${CMAKE_CURRENT_LIST_DIR}/run --quick --no-peers --build ${PROJECT_BINARY_DIR} ${comparison})
   set_tests_properties(bench/${comparison} PROPERTIES
     LABELS bench-smoke TIMEOUT 180 SKIP_RETURN_CODE 77 ENVIRONMENT TPN_SLOW=${tpn_bench_slow})
 endforeach()
