@@ -1,7 +1,8 @@
 """What one run of one side costs: CPU time, peak memory, and what the rest of the machine did meanwhile.
 
 CPU time of a process that ends is that of wait4(2), of a server the difference of /proc/PID/stat around the run; peak
-memory is VmHWM, read while the process lives (ru_maxrss is no use: it keeps the peak of the forking parent)."""
+memory is VmHWM, read while the process lives (ru_maxrss is no use: it keeps the peak of the forking parent). A server of
+many processes (its .tree is true) counts with all of them; their memory is the sum of their PSS at the end."""
 import contextlib
 import dataclasses
 import os
@@ -36,6 +37,49 @@ def stat_cpu(pid):
     return int(fields[11]) * TICK_S, int(fields[12]) * TICK_S
 
 
+def family(pid):
+    """The process and all that came from it and live."""
+    parents = {}
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            fields = (folder / "stat").read_text("ascii", "replace").rpartition(")")[2].split()
+            parents[int(folder.name)] = int(fields[1])
+    found, more = {pid}, {pid}
+    while more:
+        more = {child for child, parent in parents.items() if parent in more} - found
+        found |= more
+    return found
+
+
+def family_cpu(pid):
+    """(user, system) seconds so far, of those that ended and were waited for, too."""
+    user = system = 0
+    for member in family(pid):
+        with contextlib.suppress(OSError):
+            fields = pathlib.Path(f"/proc/{member}/stat").read_text("ascii", "replace").rpartition(")")[2].split()
+            user += int(fields[11]) + int(fields[13])
+            system += int(fields[12]) + int(fields[14])
+    return user * TICK_S, system * TICK_S
+
+
+def family_mb(pid):
+    """Sum of the proportional set sizes now: pages that processes share count once."""
+    total = 0
+    for member in family(pid):
+        with contextlib.suppress(OSError):
+            text = pathlib.Path(f"/proc/{member}/smaps_rollup").read_text("ascii")
+            total += int(re.search(r"^Pss:\s+(\d+) kB", text, re.M).group(1))
+    return total / 1024
+
+
+def server_cpu(server):
+    return family_cpu(server.pid) if getattr(server, "tree", False) else stat_cpu(server.pid)
+
+
+def server_mb(server):
+    return family_mb(server.pid) if getattr(server, "tree", False) else peak_mb(server.pid)
+
+
 def peak_mb(pid):
     """VmHWM, or 0 when the process has ended."""
     with contextlib.suppress(OSError):
@@ -57,7 +101,7 @@ class Meter:
     def __init__(self, servers):
         self.servers = servers
         os.sync()  # what the run before left dirty is not this run's to write
-        self.before = {server.name: stat_cpu(server.pid) for server in servers}
+        self.before = {server.name: server_cpu(server) for server in servers}
         self.busy = machine_busy_s() - sum(os.times()[:2])
         self.start = time.monotonic()
 
@@ -65,9 +109,9 @@ class Meter:
         seconds = time.monotonic() - self.start
         spent = {}
         for server in self.servers:
-            was, now = self.before[server.name], stat_cpu(server.pid)
+            was, now = self.before[server.name], server_cpu(server)
             spent[server.name] = (now[0] - was[0], now[1] - was[1])
-        peak = {server.name: peak_mb(server.pid) for server in self.servers}
+        peak = {server.name: server_mb(server) for server in self.servers}
         if child:
             spent[child.name] = child.cpu
             peak[child.name] = child.peak
@@ -87,33 +131,66 @@ class Child:
     out: str
 
 
-def run_child(lab, name, argv):
-    """Run to the end. Anything but exit status 0 within RUN_LIMIT_S is a failure."""
-    argv = [str(word) for word in argv]
-    check(os.access(argv[0], os.X_OK), f"{argv[0]} is not there")
-    out = lab.dir / f"{name}.out"
-    peak = 0.0
-    with open(out, "ab") as stdout, open(lab.dir / f"{name}.log", "ab") as stderr:
-        start = time.monotonic()
-        child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, cwd=lab.dir,
-                                 preexec_fn=die_with_parent)
-        ended = os.pidfd_open(child.pid)
-        try:
-            while not select.select([ended], [], [], SAMPLE_S)[0]:
-                peak = max(peak, peak_mb(child.pid))
-                check(time.monotonic() - start < RUN_LIMIT_S * SLOW, f"{name} does not end")
-            seconds = time.monotonic() - start
-        except BaseException:
-            child.kill()
-            child.wait()
-            raise
-        finally:
-            os.close(ended)
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)  # reaped here, not by Popen
-    text = out.read_text("utf-8", "replace")
-    check_equal(child.returncode, 0, f"exit status of {' '.join(argv)}; said {text[-500:]!r}")
-    return Child(name, seconds, (usage.ru_utime, usage.ru_stime), peak, text)
+class Started:
+    """A program that runs, its output in lab/NAME.out."""
+
+    def __init__(self, lab, name, argv, env=None):
+        self.name = name
+        self.argv = [str(word) for word in argv]
+        check(os.access(self.argv[0], os.X_OK), f"{self.argv[0]} is not there")
+        self.out = lab.dir / f"{name}.out"
+        self.peak = 0.0
+        self.start = time.monotonic()
+        with open(self.out, "ab") as stdout, open(lab.dir / f"{name}.log", "ab") as stderr:
+            self.child = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, cwd=lab.dir,
+                                          env={**os.environ, **(env or {})}, preexec_fn=die_with_parent)
+        self.ended = os.pidfd_open(self.child.pid)
+
+    def kill(self):
+        """Harmless when it was waited for."""
+        if self.child.returncode is None:
+            self.child.kill()
+            self.child.wait()
+        if self.ended >= 0:
+            os.close(self.ended)
+            self.ended = -1
+
+    def wait(self):
+        """Child. Anything but exit status 0 within RUN_LIMIT_S is a failure."""
+        while not select.select([self.ended], [], [], SAMPLE_S)[0]:
+            self.peak = max(self.peak, peak_mb(self.child.pid))
+            check(time.monotonic() - self.start < RUN_LIMIT_S * SLOW, f"{self.name} does not end")
+        seconds = time.monotonic() - self.start
+        _, status, usage = os.wait4(self.child.pid, 0)
+        self.child.returncode = os.waitstatus_to_exitcode(status)  # reaped here, not by Popen
+        text = self.out.read_text("utf-8", "replace")
+        check_equal(self.child.returncode, 0, f"exit status of {' '.join(self.argv)}; said {text[-500:]!r}")
+        return Child(self.name, seconds, (usage.ru_utime, usage.ru_stime), self.peak, text)
+
+
+def run_child(lab, name, argv, env=None):
+    """Run to the end; returns Child."""
+    with contextlib.ExitStack() as stack:
+        started = Started(lab, name, argv, env)
+        stack.callback(started.kill)
+        return started.wait()
+
+
+def run_children(lab, name, argvs):
+    """Several at a time, to the end of the last: [Child]."""
+    with contextlib.ExitStack() as stack:
+        started = []
+        for number, argv in enumerate(argvs):
+            started.append(Started(lab, f"{name}-{number}", argv))
+            stack.callback(started[-1].kill)
+        return [one.wait() for one in started]
+
+
+def together(name, children):
+    """One Child for several: their CPU time and memory added up. Its text is empty."""
+    return Child(name, max(child.seconds for child in children),
+                 tuple(sum(child.cpu[part] for child in children) for part in (0, 1)),
+                 sum(child.peak for child in children), "")
 
 
 def bench_program(name):

@@ -9,7 +9,8 @@ def letter(index):
 
 def tell(value):
     """Three digits that matter, no exponent."""
-    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    digits = 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 0.1 or value == 0 else 4
+    return f"{value:.{digits}f}"
 
 
 def spread(values):
@@ -26,7 +27,7 @@ def figure_rows(sides, results):
             ratio = ""
             if index and name in first[0].figures:
                 pairs = [one.figures[name] / other.figures[name] for one, other in zip(own, first)]
-                ratio = f"{statistics.median(pairs):.2f} ({min(pairs):.2f}–{max(pairs):.2f})"
+                ratio = f"{tell(statistics.median(pairs))} ({spread(pairs)})"
             rows.append((f"{letter(index)} {side.title}", name, tell(statistics.median(values)), spread(values), ratio))
     return rows
 

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 
+import bench_accept
 import bench_compose
 import bench_latency
 import bench_pickup
@@ -28,8 +29,8 @@ from bench_row import Setup
 from bench_table import letter, report, tell
 from tpn_harness import BUILD_DIR, EXIT_SKIPPED, Failure, Skip
 
-COMPARISONS = tuple(row for family in (bench_smtp, bench_pipeline, bench_latency, bench_compose, bench_pickup)
-                    for row in family.COMPARISONS)
+FAMILIES = (bench_smtp, bench_accept, bench_pipeline, bench_latency, bench_compose, bench_pickup)
+COMPARISONS = tuple(row for family in FAMILIES for row in family.COMPARISONS)
 
 
 def say(text):

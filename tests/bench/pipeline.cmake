@@ -1,5 +1,5 @@
 # The whole durable path from a producer's side; run by tests/bench/run.
-add_executable(pipeline_bench ${CMAKE_CURRENT_LIST_DIR}/pipeline_bench.c)
+add_executable(pipeline_bench ${CMAKE_CURRENT_LIST_DIR}/pipeline_bench.c ${CMAKE_CURRENT_LIST_DIR}/times.c)
 target_link_libraries(pipeline_bench PRIVATE tpn_flags tpn_static tpn_base)
 
 # The comparison itself, small: fails when a message is lost or doubled or a program crashes, never because of a time.
