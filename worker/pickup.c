@@ -52,7 +52,7 @@ struct pickup_task {
     struct pickup_task *all_next;
     enum pickup_step step;
     unsigned tries; /* of this step */
-    bool given_up;  /* the .part is being removed; result stands */
+    bool given_up;  /* the .part is being taken back; result stands */
     int64_t due_ms; /* while it waits, monotonic */
     int folder_fd;  /* -1 until opened */
     struct pickup_result result;
@@ -149,7 +149,7 @@ static void run_look(struct pickup *pickup, struct pickup_task *task)
 static void run_drop(struct pickup *pickup, struct pickup_task *task)
 {
     (void)pickup;
-    pickup_folder_drop(task->folder_fd, task->delivery->file_name, task->inode);
+    pickup_folder_take_back(task->folder_fd, task->delivery->file_name, task->inode);
 }
 
 /* Leave the trace of those of a group that are, or are about to be, in the folder; without them none. */
@@ -187,7 +187,8 @@ static void rename_group(const struct pickup *pickup, struct pickup_task *group)
         leave_trace(pickup, group, before);
     }
     for (struct pickup_task *task = group; task != NULL; task = task->next) {
-        pickup_folder_hand_over(task->folder_fd, task->delivery->file_name, &task->result);
+        pickup_folder_hand_over(task->folder_fd, task->delivery->file_name, task->inode,
+                                &task->result);
         failed = failed || (task->result.outcome != PB_OUTCOME(PENDING) &&
                             task->result.outcome != PB_OUTCOME(DELIVERED));
     }

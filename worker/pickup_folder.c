@@ -57,6 +57,12 @@ static const char *part_name(const char *name, char out[NAME_BYTES])
     return out;
 }
 
+static const char *back_name(const char *name, char out[NAME_BYTES])
+{
+    (void)snprintf(out, NAME_BYTES, ".%s.back", name);
+    return out;
+}
+
 static const char *final_name(const char *name, char out[NAME_BYTES])
 {
     (void)snprintf(out, NAME_BYTES, "%s.eml", name);
@@ -256,6 +262,7 @@ void pickup_folder_write(int folder_fd, const struct delivery *delivery,
                          struct pickup_result *result)
 {
     char part[NAME_BYTES];
+    char back[NAME_BYTES];
     char name[NAME_BYTES];
     *result = (struct pickup_result){.outcome = PB_OUTCOME(PENDING)};
     if (!name_is_safe(delivery->file_name)) {
@@ -271,6 +278,9 @@ void pickup_folder_write(int folder_fd, const struct delivery *delivery,
         say_errno(result, errno, "pickup: cannot create the file");
         return;
     }
+    /* What was taken back tells of an attempt that is settled, or there were no new one. Only now: else the new file
+     * might get its inode number, by which pickup_folder_hand_over knows its own. */
+    (void)unlinkat(folder_fd, back_name(delivery->file_name, back), 0);
     struct stat info;
     int number = write_all(fd, &delivery->content);
     if (number == 0 && fstat(fd, &info) == 0) {
@@ -303,12 +313,24 @@ static int rename_new(int folder_fd, const char *from, const char *to)
     return renameat(folder_fd, from, folder_fd, to) == 0 ? 0 : errno;
 }
 
-void pickup_folder_hand_over(int folder_fd, const char *name, struct pickup_result *result)
+static bool is_file(int folder_fd, const char *name, ino_t inode)
+{
+    struct stat info;
+    return fstatat(folder_fd, name, &info, AT_SYMLINK_NOFOLLOW) == 0 && info.st_ino == inode;
+}
+
+void pickup_folder_hand_over(int folder_fd, const char *name, ino_t inode,
+                             struct pickup_result *result)
 {
     char part[NAME_BYTES];
     char final[NAME_BYTES];
     *result = (struct pickup_result){.outcome = PB_OUTCOME(PENDING)};
-    int number = rename_new(folder_fd, part_name(name, part), final_name(name, final));
+    if (exists(folder_fd, part_name(name, part)) && !is_file(folder_fd, part, inode)) {
+        say(result, PB_OUTCOME(DEFERRED), "pickup: a later attempt has taken its place");
+        result->again = true; /* a network file system may have said another number */
+        return;
+    }
+    int number = rename_new(folder_fd, part, final_name(name, final));
     if (number == 0) {
         return;
     }
@@ -339,25 +361,41 @@ void pickup_folder_sync(int folder_fd, struct pickup_result *result)
     }
 }
 
-void pickup_folder_drop(int folder_fd, const char *name, ino_t inode)
+void pickup_folder_take_back(int folder_fd, const char *name, ino_t inode)
 {
     char part[NAME_BYTES];
-    struct stat info;
-    if (fstatat(folder_fd, part_name(name, part), &info, AT_SYMLINK_NOFOLLOW) == 0 &&
-        info.st_ino == inode) {
-        (void)unlinkat(folder_fd, part, 0);
+    char back[NAME_BYTES];
+    if (is_file(folder_fd, part_name(name, part), inode)) {
+        (void)renameat(folder_fd, part, folder_fd, back_name(name, back));
     }
 }
 
 void pickup_folder_look(int folder_fd, const char *name, struct pickup_result *result)
 {
-    char path[NAME_BYTES];
+    char part[NAME_BYTES];
+    char back[NAME_BYTES];
+    char final[NAME_BYTES];
+    *result = (struct pickup_result){.outcome = PB_OUTCOME(PENDING)};
     if (!name_is_safe(name)) {
         say(result, PB_OUTCOME(REFUSED), "pickup: the file name cannot be used");
-    } else if (exists(folder_fd, final_name(name, path))) {
+        return;
+    }
+    if (exists(folder_fd, final_name(name, final))) {
         say(result, PB_OUTCOME(DELIVERED), "already in the folder");
-    } else if (exists(folder_fd, part_name(name, path))) {
+        return;
+    }
+    /* Not only looked at but taken back: a worker that was stopped may still have its permit, and must not come after
+     * the next attempt with it. A rename, so that a second look finds the same answer. */
+    int number =
+        renameat(folder_fd, part_name(name, part), folder_fd, back_name(name, back)) == 0
+            ? 0
+            : errno;
+    if (number == 0 || exists(folder_fd, back)) {
         say(result, PB_OUTCOME(DEFERRED), "was not handed over");
+    } else if (exists(folder_fd, final)) {
+        say(result, PB_OUTCOME(DELIVERED), "already in the folder");
+    } else if (number != ENOENT) {
+        say_errno(result, number, "pickup: cannot take the file back");
     } else {
         /* The .part was durable before the permit, so most likely the consumer took the file. But a folder that was
          * cleaned, or a profile that was changed in between, looks the same: that is for a person to say. */

@@ -4,10 +4,12 @@
  *   file on disk             meaning                                   left by
  *   neither                  not begun, or taken by the consumer       start; the consumer
  *   .NAME.part               written and durable, not handed over      pickup_folder_write
+ *   .NAME.back               taken back: certainly not handed over     pickup_folder_take_back, _look
  *   NAME.eml                 handed over: the consumer may take it     pickup_folder_hand_over
  *
- * Only pickup_folder_hand_over moves a .part, and only after a permit; so after a permit
- * "neither" most likely means taken, but a cleaned folder looks the same. */
+ * Only pickup_folder_hand_over makes an .eml, and only after a permit; so after a permit
+ * "none" most likely means taken, but a cleaned folder looks the same. A .back goes when the next
+ * attempt writes its file, or after a day (pickup_trace_look). */
 #ifndef TPN_PICKUP_FOLDER_H
 #define TPN_PICKUP_FOLDER_H
 
@@ -36,19 +38,22 @@ int pickup_folder_open(const char *folder, const char *const *roots,
 void pickup_folder_write(int folder_fd, const struct delivery *delivery,
                          struct pickup_result *result);
 
-/* Rename .NAME.part to NAME.eml. PENDING: done, to be made durable by pickup_folder_sync. With `again` the .part is still there, for
- * another try or for pickup_folder_drop. */
-void pickup_folder_hand_over(int folder_fd, const char *name, struct pickup_result *result);
+/* Rename .NAME.part to NAME.eml, if it is still the file that pickup_folder_write made (its result's inode), and not one of
+ * a later attempt. PENDING: done, to be made durable by pickup_folder_sync. With `again` the .part is still there, for
+ * another try or for pickup_folder_take_back. */
+void pickup_folder_hand_over(int folder_fd, const char *name, ino_t inode,
+                             struct pickup_result *result);
 
 /* fsync of the folder: one for all files handed over before. DELIVERED, or UNKNOWN when it
  * fails. */
 void pickup_folder_sync(int folder_fd, struct pickup_result *result);
 
-/* Remove .NAME.part if it is still the file that pickup_folder_write made (its result's inode), and not one of a later
- * attempt. */
-void pickup_folder_drop(int folder_fd, const char *name, ino_t inode);
+/* Rename .NAME.part to .NAME.back, if it is still the file that pickup_folder_write made. Not removed: whoever looks later, because
+ * the disk says that this attempt had its permit, must see that it came to nothing. */
+void pickup_folder_take_back(int folder_fd, const char *name, ino_t inode);
 
-/* Find out what became of an earlier attempt that had its permit. */
+/* Find out what became of an earlier attempt that had its permit. A .part that waits is taken back, so that its worker, if it
+ * lives, cannot hand it over any more. */
 void pickup_folder_look(int folder_fd, const char *name, struct pickup_result *result);
 
 #endif

@@ -24,12 +24,14 @@ enum {
     TRACE_MAX_BYTES = (TRACE_LINES_MAX + 1) * LINE_MAX_BYTES,
     TIME_DIGITS = 8, /* NAME<time>.bad: fewer would be the end of another part's number */
     BEING_WRITTEN_MS = 60000,
+    BACK_KEPT_MS = 24 * 3600 * 1000, /* longer than anybody waits before looking */
     DEPTH_MAX = 3,
     VISITS_MAX = 1000
 };
 
 static const char head[] = "TPN-FOLLOW 1 ";
 static const char suffix[] = ".follow";
+static const char back_suffix[] = ".back";
 
 static bool exists(int folder_fd, const char *name)
 {
@@ -150,12 +152,17 @@ static int compare(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static bool is_trace(const char *name)
+static bool is_hidden_with(const char *name, const char *end)
 {
     size_t len = strlen(name);
-    size_t tail = sizeof suffix - 1;
+    size_t tail = strlen(end);
     return len > tail + 1 && len < TRACE_FILE_BYTES && name[0] == '.' &&
-           strcmp(name + len - tail, suffix) == 0;
+           strcmp(name + len - tail, end) == 0;
+}
+
+static bool is_trace(const char *name)
+{
+    return is_hidden_with(name, suffix);
 }
 
 static void names_fini(struct names *names)
@@ -241,16 +248,26 @@ static int64_t age_of(int folder_fd, const char *name)
     return age_ms > 0 ? age_ms : 0;
 }
 
+/* What was taken back and never tried again: cancelled, or too late. */
+static void sweep_back(int folder_fd, const char *name)
+{
+    if (is_hidden_with(name, back_suffix) && age_of(folder_fd, name) > BACK_KEPT_MS) {
+        (void)unlinkat(folder_fd, name, 0);
+    }
+}
+
 /* The fate of NAME, or UNSPECIFIED: not decided. */
 static int fate_of(int folder_fd, const struct names *names, struct pickup_fate *fate,
                    bool stale)
 {
     char part[PATH_BYTES];
+    char back[PATH_BYTES];
     char eml[PATH_BYTES];
     (void)snprintf(part, sizeof part, ".%.127s.part", fate->name);
+    (void)snprintf(back, sizeof back, ".%.127s%s", fate->name, back_suffix);
     (void)snprintf(eml, sizeof eml, "%.127s.eml", fate->name);
     (void)snprintf(fate->file, sizeof fate->file, "%s", eml);
-    if (names_have(names, part)) {
+    if (names_have(names, part) || names_have(names, back)) {
         return PB_FATE(UNSPECIFIED);
     }
     const char *bad = names_find(names, fate->name, ".bad");
@@ -258,9 +275,9 @@ static int fate_of(int folder_fd, const struct names *names, struct pickup_fate 
         (void)snprintf(fate->file, sizeof fate->file, "%.199s", bad);
         return PB_FATE(BAD);
     }
-    /* A file is renamed from .part to .eml, never back: asked in this order, "neither" was true at some moment. */
+    /* A file is renamed from .part to .back or .eml, never from those: asked in this order, "none" was true at some moment. */
     if (!names_have(names, eml) && names_find(names, fate->name, ".tmp") == NULL &&
-        !exists(folder_fd, part) && !exists(folder_fd, eml)) {
+        !exists(folder_fd, part) && !exists(folder_fd, back) && !exists(folder_fd, eml)) {
         return PB_FATE(TAKEN);
     }
     return stale ? PB_FATE(STALE) : PB_FATE(UNSPECIFIED);
@@ -311,6 +328,7 @@ void pickup_trace_look(int folder_fd, int64_t stale_ms, struct pickup_look *out)
     bool all = names_read(folder_fd, &names);
     for (size_t i = 0; all && i < names.count; i++) {
         if (!is_trace(names.items[i])) {
+            sweep_back(folder_fd, names.items[i]);
             continue;
         }
         struct pickup_trace trace = {.first = out->fate_count};

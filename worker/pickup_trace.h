@@ -7,7 +7,7 @@
  *                           LEASE PART PRODUCER REQUEST-ID NAME     for each file, at most TRACE_LINES_MAX
  *
  *   in the folder beside it                  fate of NAME
- *   .NAME.part                               not handed over: none yet
+ *   .NAME.part, .NAME.back                   not handed over: none yet
  *   NAME.eml, NAME.tmp, NAME<time>.tmp       waits for its consumer; STALE when the trace is old
  *   NAME.bad, NAME<time>.bad                 BAD: the consumer could not use it (what Exchange does)
  *   nothing                                  TAKEN
@@ -76,7 +76,7 @@ struct pickup_look {
 };
 
 /* Look at all traces of a folder. A TAKEN may be the moment between two names of a rename: believe the second look in a row. A
- * trace that cannot be read is removed when it is a minute old: before that it may be being written.
+ * trace that cannot be read is removed when it is a minute old: before that it may be being written. A .NAME.back goes after a day.
  *  stale_ms  age at which a file that still lies there is STALE */
 void pickup_trace_look(int folder_fd, int64_t stale_ms, struct pickup_look *out);
 void pickup_look_fini(struct pickup_look *look);

@@ -35,7 +35,7 @@ CAST = {"broker": ["broker"], "worker": ["w1", "w2", "w3"], "producer": ["p1", "
 BROKER = {"worker": {"beat": "250ms", "liveness": "2s"}, "lease": {"time": "6s", "grace": "2s"},
           "retry": {"delays": ["500ms", "1s", "2s"]}, "store": {"reserve": "0"}}
 WORKER = {"beat": "250ms", "liveness": "2s", "drain": "4s"}
-SMTP = {"connect_timeout": "2s", "reply_timeout": "2s", "content_timeout": "3s", "max_connections": 4}
+SMTP = {"connect_timeout": "2s", "reply_timeout": "2s", "content_timeout": "3s", "max_connections": 16}  # of the whole pool
 OPEN_STATES = ("ACCEPTED", "LEASED", "PERMITTED", "DEFERRED")
 STUCK_S = 60.0  # without any progress at the end
 ASK_AT_ONCE = 100
@@ -336,7 +336,7 @@ def summary(options, run, specs, verdict, began):
     people = ", ".join(f"{count} {outcome}" for outcome, count in sorted(verdict.recipients.items()))
     return (f"SUMMARY seed={options.seed} minutes={options.minutes:g} seconds={time.monotonic() - began:.0f}: {counted}; "
             f"{len(specs)} requests: {states}; {verdict.passed_unknown} passed through UNKNOWN; recipients: {people}; "
-            f"{verdict.marked} marked mails, {verdict.doubled} recipients with an allowed second one; {verdict.unseen} pickup requests unknown; "
+            f"{verdict.marked} marked mails, {verdict.doubled} recipients with an allowed second one; "
             f"{len(run.findings)} findings")
 
 

@@ -113,6 +113,10 @@ def impossible_move(_specs, _receipts, rows, _mails):
     rows["p-1"].history.insert(1, Event("SENT"))
 
 
+def pickup_unknown(_specs, _receipts, rows, _mails):
+    rows["p-7"] = Row("UNKNOWN", {"ann": "UNKNOWN"}, story("ACCEPTED", "LEASED", "PERMITTED", "UNKNOWN", unknown=("ann",)))
+
+
 def no_receipt(_specs, receipts, _rows, _mails):
     del receipts["p-1"]
 
@@ -137,7 +141,7 @@ WANTED = {
     forged_content: "UNASKED: a mail", third_person: "who is no recipient", cut_off: "MANGLED p-1",
     other_message_id: "Message-IDs differ", row_of_nobody: "UNASKED p-98", never_ends: "STUCK p-1",
     wrong_fold: "p-2: state SENT", impossible_move: "goes from ACCEPTED to SENT",
-    no_receipt: "without a receipt", refused_receipt: "got the receipt REJECTED",
+    pickup_unknown: "could be looked into", no_receipt: "without a receipt", refused_receipt: "got the receipt REJECTED",
     came_too_late_twice: "HIDDEN p-1: REJECTED",
     missing_recipient: "p-2: its recipients are",
 }

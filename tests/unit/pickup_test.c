@@ -205,7 +205,6 @@ static void many_files_at_once_all_arrive(void **state)
 static void a_sharing_violation_is_waited_out(void **state)
 {
     char part[256];
-    char other[256];
     struct world w;
     (void)state;
     for (int lasts = 0; lasts < 2; lasts++) {
@@ -219,11 +218,7 @@ static void a_sharing_violation_is_waited_out(void **state)
         deliver_pickup.start(w.backend, delivery);
         turn_until(&w, &w.asks, 1);
         (void)snprintf(part, sizeof part, "%s/.mail-0.part", w.folder);
-        (void)snprintf(other, sizeof other, "%s/other", w.root);
-        int fd = open(other, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-        assert_true(fd >= 0);
-        (void)close(fd);
-        assert_int_equal(mount(other, part, NULL, MS_BIND, NULL), 0);
+        assert_int_equal(mount(part, part, NULL, MS_BIND, NULL), 0);
         deliver_pickup.permit(w.backend, delivery, DELIVER_GRANTED);
         if (lasts == 0) {
             struct err_text why = {.code = ERR_OK};
@@ -272,7 +267,7 @@ static void a_file_that_waits_is_given_up_with_the_worker(void **state)
     world_close(&w);
 }
 
-static void a_denied_permit_leaves_nothing(void **state)
+static void a_denied_permit_hands_nothing_over(void **state)
 {
     struct world w;
     (void)state;
@@ -284,7 +279,40 @@ static void a_denied_permit_leaves_nothing(void **state)
     assert_int_equal(recipient->phase, PB_PHASE(BROKER));
     assert_false(w.mails[0].handed_off);
     assert_false(has(&w, ".mail-0.part"));
+    assert_true(
+        has(&w, ".mail-0.back")); /* who looks for it must see that it came to nothing */
     assert_false(has(&w, "mail-0.eml"));
+    world_close(&w);
+}
+
+/* A worker was stopped behind its permit. Somebody looks, the mail is tried again; then the first one goes on. */
+static void who_was_looked_for_comes_too_late(void **state)
+{
+    enum { FIRST, LOOK, LOOK_AGAIN, NEXT, COUNT };
+    struct world w;
+    (void)state;
+    world_open(&w);
+    w.permit_now = false;
+    for (size_t i = 0; i < COUNT; i++) {
+        struct delivery *delivery = make(&w, i);
+        (void)snprintf(delivery->file_name, sizeof delivery->file_name, "mail");
+        delivery->look_only = i == LOOK || i == LOOK_AGAIN;
+    }
+    deliver_pickup.start(w.backend, &w.mails[FIRST]);
+    turn_until(&w, &w.asks, 1);
+    assert_int_equal(run(&w, LOOK)->outcome, PB_OUTCOME(DEFERRED));
+    assert_int_equal(run(&w, LOOK_AGAIN)->outcome, PB_OUTCOME(DEFERRED));
+    deliver_pickup.start(w.backend, &w.mails[NEXT]);
+    turn_until(&w, &w.asks, 2);
+    assert_false(has(&w, ".mail.back"));
+    deliver_pickup.permit(w.backend, &w.mails[FIRST], DELIVER_GRANTED);
+    turn_until(&w, &w.done, 3);
+    assert_int_equal(w.mails[FIRST].recipients[0].outcome, PB_OUTCOME(DEFERRED));
+    assert_false(has(&w, "mail.eml"));
+    deliver_pickup.permit(w.backend, &w.mails[NEXT], DELIVER_GRANTED);
+    turn_until(&w, &w.done, 4);
+    assert_int_equal(w.mails[NEXT].recipients[0].outcome, PB_OUTCOME(DELIVERED));
+    assert_true(has(&w, "mail.eml"));
     world_close(&w);
 }
 
@@ -303,6 +331,7 @@ static const struct row {
      1},
     {"look_there", "mail-0.eml", true, PB_OUTCOME(DELIVERED), "already in the folder", 0},
     {"look_part", ".mail-0.part", true, PB_OUTCOME(DEFERRED), "was not handed over", 0},
+    {"look_back", ".mail-0.back", true, PB_OUTCOME(DEFERRED), "was not handed over", 0},
     {"look_gone", "other.eml", true, PB_OUTCOME(UNKNOWN),
      "no longer in the folder: taken by the consumer, or removed", 0},
 };
@@ -443,7 +472,8 @@ int main(void)
         cmocka_unit_test(many_files_at_once_all_arrive),
         cmocka_unit_test(a_sharing_violation_is_waited_out),
         cmocka_unit_test(a_file_that_waits_is_given_up_with_the_worker),
-        cmocka_unit_test(a_denied_permit_leaves_nothing),
+        cmocka_unit_test(a_denied_permit_hands_nothing_over),
+        cmocka_unit_test(who_was_looked_for_comes_too_late),
         cmocka_unit_test(an_earlier_attempt_is_recognised),
         cmocka_unit_test(only_folders_below_a_root_are_written_to),
         cmocka_unit_test(a_name_cannot_leave_the_folder),

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -92,6 +93,7 @@ static const struct row {
      NAME "20261125101112.bad"},
     {"another part's", {NAME "2.bad", NAME "2.tmp"}, false, PB_FATE(TAKEN), NAME ".eml"},
     {"not handed over", {"." NAME ".part"}, true, PB_FATE(UNSPECIFIED), NULL},
+    {"taken back", {"." NAME ".back"}, true, PB_FATE(UNSPECIFIED), NULL},
     {"a new attempt", {"." NAME ".part", NAME ".bad"}, false, PB_FATE(UNSPECIFIED), NULL},
 };
 
@@ -154,6 +156,25 @@ static void a_trace_of_decided_files_is_whole(void **state)
     assert_int_equal(look.fate_count, 2);
     pickup_look_fini(&look);
     pickup_trace_remove(box.fd, name);
+    box_close(&box, none);
+}
+
+static void what_was_taken_back_goes_after_a_day(void **state)
+{
+    static const char *const none[] = {NULL};
+    struct box box;
+    (void)state;
+    box_open(&box);
+    for (int hours = 23; hours <= 25; hours += 2) {
+        struct pickup_look look;
+        const struct timespec then = {.tv_sec = time(NULL) - (time_t)hours * 3600};
+        const struct timespec times[] = {then, then};
+        put(&box, "." NAME ".back", "x");
+        assert_int_equal(utimensat(box.fd, "." NAME ".back", times, 0), 0);
+        pickup_trace_look(box.fd, STALE_MS, &look);
+        pickup_look_fini(&look);
+        assert_int_equal(faccessat(box.fd, "." NAME ".back", F_OK, 0) == 0, hours < 24);
+    }
     box_close(&box, none);
 }
 
@@ -232,6 +253,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_state_has_its_fate),
         cmocka_unit_test(a_trace_of_decided_files_is_whole),
+        cmocka_unit_test(what_was_taken_back_goes_after_a_day),
         cmocka_unit_test(a_broken_trace_is_removed_when_it_is_old),
         cmocka_unit_test(folders_with_traces_are_found),
     };

@@ -68,8 +68,19 @@ static void let_go(struct request *request)
 
 /* ---- giving ---- */
 
+static bool anybody_permitted(const PB(RequestStatus) *list)
+{
+    for (size_t i = 0; i < list->n_recipients; i++) {
+        if (list->recipients[i]->outcome == PB_OUTCOME(PERMITTED)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Which recipients the job is for. None = all: the usual case needs no list. A job that the limits of its profile make a
- * portion is for the first of those that are left. */
+ * portion is for the first of those that are left; one that looks for an earlier attempt, for those that had a permit in it:
+ * the others were certainly not on their way, and looking would find nothing of them. */
 static size_t job_recipients(const struct request *request, uint32_t **indices, bool *duplicate)
 {
     *indices = NULL;
@@ -81,10 +92,11 @@ static size_t job_recipients(const struct request *request, uint32_t **indices, 
     uint32_t *out = mem_zero(request->recipients, sizeof *out);
     size_t count = 0;
     size_t most = request->portion ? request->given : request->recipients;
+    bool looked_for = request->look_only && anybody_permitted(list);
     for (uint32_t i = 0; i < request->recipients && count < most; i++) {
         const PB(RecipientResult) *one = list->recipients[i];
         int outcome = (int)one->outcome;
-        if (request_outcome_open(outcome)) {
+        if (looked_for ? outcome == PB_OUTCOME(PERMITTED) : request_outcome_open(outcome)) {
             out[count++] = i;
             *duplicate = *duplicate || request_is_marked(one);
         }
