@@ -14,7 +14,6 @@ import itertools
 import json
 import os
 import pathlib
-import random
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ import traceback
 import tpn_harness
 import tpn_wire
 from fault_cast import LIBZMQ_ABORT, Actor, Clock, FaultSink, make_producer
+from fault_operator import Operator
 from fault_plan import make_plan
 from fault_producer import read_journal
 from fault_requests import FORGED, spec_of
@@ -35,7 +35,8 @@ CAST = {"broker": ["broker"], "worker": ["w1", "w2", "w3"], "producer": ["p1", "
 BROKER = {"worker": {"beat": "250ms", "liveness": "2s"}, "lease": {"time": "6s", "grace": "2s"},
           "retry": {"delays": ["500ms", "1s", "2s"]}, "store": {"reserve": "0"}}
 WORKER = {"beat": "250ms", "liveness": "2s", "drain": "4s"}
-SMTP = {"connect_timeout": "2s", "reply_timeout": "2s", "content_timeout": "3s", "max_connections": 16}  # of the whole pool
+SMTP = {"connect_timeout": "2s", "reply_timeout": "2s", "content_timeout": "3s", "breaker_wait": "1s",
+        "max_connections": 16}  # of the whole pool
 OPEN_STATES = ("ACCEPTED", "LEASED", "PERMITTED", "DEFERRED")
 STUCK_S = 60.0  # without any progress at the end
 ASK_AT_ONCE = 100
@@ -64,12 +65,15 @@ class Run:
                     "single": smtp_profile(port[0], pipelining="off", **SMTP),
                     "marked": smtp_profile(port[1], unknown_policy="resend_marked", **SMTP),
                     "assume": smtp_profile(port[1], unknown_policy="assume_sent", **SMTP),
+                    "pair": smtp_profile(port[0], failover_profile=["spare"], breaker_failures=1, **SMTP),
+                    "spare": smtp_profile(port[1], **SMTP),
                     "pickup": pickup_profile(self.box, pickup_dialect="iis")}
         self.clocks = {name: Clock(lab, name) for name in (*CAST["broker"], *CAST["worker"])}
         self.broker = lab.add(Broker(lab, profiles, BROKER))
         self.broker.env.update(self.clocks["broker"].environment())
         self.broker.start()
         self.broker.argv = self.broker.command()  # from here on it listens where it listened first
+        self.operator = Operator(lab, self.broker, seed)
         self.actors = {"broker": Actor(self.broker, "broker")}
         for name in CAST["worker"]:
             worker = lab.add(Worker(lab, self.broker, name, roots=[self.box],
@@ -145,22 +149,8 @@ class Run:
         self.counts["second brokers"] += 1
 
     def operate(self, step):
-        """An operator who picks requests of one producer by chance. No answer (the broker is away) is no answer."""
-        operation, chance = step.detail
-        dice = random.Random(chance)
-        name = dice.choice(CAST["producer"])
-        numbers = [number for word, number, _ in read_journal(self.lab.dir / f"{name}.journal") if word == "S"]
-        if not numbers or self.actors["broker"].state != "up":
-            return
-        recent = numbers[-300:]
-        ids = [f"{name}-{number}" for number in dice.sample(recent, min(20, len(recent)))]
-        body = self.lab.pb.QueueAct(operation=self.lab.pb.Operation.Value(f"OPERATION_{operation}"), ids=ids,
-                                    reason="by chance")
-        setattr(body, "operator", "checker")
-        with contextlib.closing(tpn_wire.Publisher(self.lab.pb, self.broker.endpoints["admin"])) as desk:
-            with contextlib.suppress(tpn_wire.NoAnswer):
-                reply = desk.answer([b"TPN1.QUEUE_ACT", body.SerializeToString()], timeout_ms=300)[1]
-                self.counts["acts"] += sum(result.done for result in reply.results)
+        if self.actors["broker"].state == "up":
+            self.counts["acts"] += self.operator.visit(*step.detail, CAST["producer"])
 
     def finding(self, text):
         print(f"FINDING {text}", flush=True)
@@ -233,6 +223,7 @@ class Run:
             left = {state: count for state, count in left.items() if state in OPEN_STATES and count}
             if not left:
                 return
+            self.operator.release_all()
             if left != seen:
                 seen, moved = left, time.monotonic()
             if time.monotonic() > moved + STUCK_S * SLOW:
@@ -304,13 +295,18 @@ LEAVE_STOP_S = 30.0
 
 def row_of(pb, request):
     """What the verdict wants to know of a RequestStatus."""
+    def is_edit(event):
+        return event.reason.startswith("edited by ")
+
     def addresses(event, outcome, code=0):
         return tuple(r.address for r in event.recipients
                      if outcome_name(pb, r.outcome) == outcome and r.smtp_code >= code)
     history = [Event(state_name(pb, event.state), event.reason, addresses(event, "UNKNOWN"),
-                     addresses(event, "REFUSED", 500)) for event in request.history]
+                     addresses(event, "REFUSED", 500), (event.epoch, event.sequence),
+                     tuple(r.address for r in event.recipients) if is_edit(event) else (), event.held)
+               for event in request.history]
     return Row(state_name(pb, request.state), {r.address: outcome_name(pb, r.outcome) for r in request.recipients},
-               history)
+               history, request.profile, tuple(request.labels), request.held)
 
 
 def mail_of(record):
@@ -337,6 +333,7 @@ def summary(options, run, specs, verdict, began):
     return (f"SUMMARY seed={options.seed} minutes={options.minutes:g} seconds={time.monotonic() - began:.0f}: {counted}; "
             f"{len(specs)} requests: {states}; {verdict.passed_unknown} passed through UNKNOWN; recipients: {people}; "
             f"{verdict.marked} marked mails, {verdict.doubled} recipients with an allowed second one; "
+            f"{verdict.superseded} superseded, {verdict.held} held, {verdict.edited} edited, {verdict.failed_over} failed over; "
             f"{len(run.findings)} findings")
 
 

@@ -5,10 +5,13 @@ it a lost request, a forged duplicate, and so on, and see that each is found."""
 import collections
 import dataclasses
 
+from fault_requests import edited_address, edited_profile
+
 SETTLED = ("SENT", "HANDED_OFF", "FAILED", "EXPIRED", "CANCELLED", "UNKNOWN")
 DEAD = ("FAILED", "EXPIRED", "CANCELLED")
 # Said in the history when somebody, not a server, decided that a mail had arrived.
 BELIEVED = ("assumed sent", "resolved as sent")
+WAITING = ("ACCEPTED", "LEASED", "DEFERRED")  # nothing of it is on its way: a newer request of its key takes its place
 # Which state may follow which: ARCHITECTURE.md "Life of a request", written down once more on purpose.
 MOVES = {
     "": {"ACCEPTED"},
@@ -29,6 +32,9 @@ class Event:
     reason: str = ""
     unknown: tuple = ()  # addresses that it says UNKNOWN of
     refused: tuple = ()  # addresses that a server refused
+    at: tuple = (0, 0)   # epoch and sequence: the order of all events
+    edited: tuple = ()   # addresses that an operator put in
+    held: bool = False   # it says that an operator holds the request
 
 
 @dataclasses.dataclass
@@ -37,6 +43,9 @@ class Row:
     state: str
     recipients: dict  # address -> outcome
     history: list = dataclasses.field(default_factory=list)
+    profile: str = ""  # empty: as it was submitted
+    labels: tuple = ()
+    held: bool = False
 
 
 @dataclasses.dataclass
@@ -59,6 +68,10 @@ class Verdict:
     marked: int = 0   # mails that carry the mark
     doubled: int = 0  # recipients with more than one mail, each allowed
     passed_unknown: int = 0  # requests
+    superseded: int = 0
+    held: int = 0
+    edited: int = 0
+    failed_over: int = 0
 
     def add(self, text):
         self.findings.append(text)
@@ -66,6 +79,10 @@ class Verdict:
 
 def check_fold(request_id, row, verdict):
     """The state is what the outcomes of the recipients come to."""
+    edited = {address for event in row.history for address in event.edited}
+    # Whom an operator put in stays PENDING until somebody says that the request shall go on.
+    if row.state in ("FAILED", "EXPIRED", "CANCELLED", "UNKNOWN") and any(row.recipients.get(address) == "PENDING" for address in edited):
+        return
     outcomes = set(row.recipients.values())
     good = {"SENT": outcomes == {"DELIVERED"}, "HANDED_OFF": outcomes == {"DELIVERED"},
             "FAILED": "REFUSED" in outcomes and outcomes <= {"REFUSED", "DELIVERED"},
@@ -84,6 +101,84 @@ def check_history(request_id, row, verdict):
         before = event.state
     if before != row.state:
         verdict.add(f"{request_id}: its history ends in {before}, its state is {row.state}")
+
+
+def check_hold(request_id, row, verdict):
+    """Nobody gets it between a hold and its release; another end than that (cancelled, too late) ends the hold."""
+    held = ""  # the state that it is held in
+    for event in row.history:
+        if event.reason.startswith("held by "):
+            verdict.held += 1
+            held = event.state
+        elif held and event.state in ("LEASED", "PERMITTED"):
+            verdict.add(f"HELD {request_id}: {event.state} while an operator holds it")
+            return
+        elif event.reason.startswith("released by ") or event.state != held:
+            held = ""
+    if held or row.held:
+        verdict.add(f"HELD {request_id}: {row.state} and held at the end, when everything was released")
+
+
+def check_superseded(specs, rows, verdict):
+    """What waited when a newer request of its producer and key was accepted was withdrawn by it; nothing else was."""
+    families = collections.defaultdict(list)
+    for request_id, row in rows.items():
+        spec = specs.get(request_id)
+        if spec and spec.supersede_key and row.history:
+            families[request_id.partition("-")[0], spec.supersede_key].append((row.history[0].at, request_id))
+        for event in row.history:
+            if event.state == "CANCELLED" and event.reason.startswith("superseded by "):
+                verdict.superseded += 1
+                newer = specs.get(event.reason.removeprefix("superseded by "))
+                if not (spec and newer and spec.supersede_key and newer.supersede_key == spec.supersede_key
+                        and newer.id in rows and rows[newer.id].history[0].at < event.at):
+                    verdict.add(f"{request_id}: {event.reason}, which is no newer request of its key in the store")
+    for family in families.values():
+        family.sort()
+        for place, (_, request_id) in enumerate(family):
+            for accepted, newer_id in family[place + 1:]:
+                check_one_superseded(request_id, rows[request_id], accepted, newer_id, verdict)
+
+
+def check_one_superseded(request_id, row, accepted, newer_id, verdict):
+    before = [event for event in row.history if event.at < accepted]
+    after = [event for event in row.history if event.at > accepted]
+    if before[-1].state not in WAITING:
+        return
+    # A leased one is taken back in the same batch.
+    then = next((event for event in after if not event.reason.startswith("taken back")), None)
+    if then is None or then.state != "CANCELLED" or then.reason != f"superseded by {newer_id}":
+        verdict.add(f"SUPERSEDED {request_id}: {before[-1].state} when {newer_id} was accepted, then "
+                    f"{then and then.state} ({then and then.reason})")
+
+
+def check_names(spec, row, verdict):
+    """Recipients, profile, labels: as submitted, or as an operator may have edited them. Returns who was put out."""
+    out = []
+    for address in spec.to:
+        if address in row.recipients:
+            continue
+        if edited_address(address) not in row.recipients:
+            verdict.add(f"{spec.id}: its recipients are {sorted(row.recipients)}, submitted were {sorted(spec.to)}")
+            return None
+        out.append(address)
+    edited = any(event.reason.startswith("edited by ") for event in row.history)
+    verdict.edited += edited
+    if len(row.recipients) != len(spec.to) or (out and not edited):
+        verdict.add(f"{spec.id}: its recipients are {sorted(row.recipients)}, submitted were {sorted(spec.to)}")
+        return None
+    if row.profile not in ("", spec.profile) and not (edited and row.profile == edited_profile(spec.profile)):
+        verdict.add(f"{spec.id}: its profile is {row.profile}, submitted was {spec.profile}")
+    if sorted(row.labels) != sorted(spec.labels):
+        verdict.add(f"{spec.id}: its labels are {sorted(row.labels)}, submitted were {sorted(spec.labels)}")
+    return out
+
+
+def check_put_out(request_id, row, address, mails, verdict):
+    """Who was replaced by an edit: not after a mail was delivered to them, but for one that nobody knew of."""
+    passes = sum(address in event.unknown for event in row.history)
+    if len(mails) > passes or sum(not mail.dup for mail in mails) > 1:
+        verdict.add(f"HIDDEN {request_id} to {address}: put out by an edit, {len(mails)} mails, {passes} times unknown")
 
 
 def check_recipient(request_id, row, address, mails, verdict):
@@ -105,7 +200,8 @@ def check_recipient(request_id, row, address, mails, verdict):
         verdict.add(f"DOUBLED SILENTLY {what}: {unmarked} without the mark")
     elif len(mails) > 1:
         verdict.doubled += 1
-    if any(mail.dup for mail in mails) and not passes:
+    # The mark is that of a job: who shares it with a possible duplicate is marked, too.
+    if any(mail.dup for mail in mails) and not any(event.unknown for event in row.history):
         verdict.add(f"MARKED {what}: marked as a possible duplicate without a reason")
 
 
@@ -115,11 +211,13 @@ def check_request(spec, row, mails, verdict):
         return
     check_fold(spec.id, row, verdict)
     check_history(spec.id, row, verdict)
-    if sorted(row.recipients) != sorted(spec.to):
-        verdict.add(f"{spec.id}: its recipients are {sorted(row.recipients)}, submitted were {sorted(spec.to)}")
+    check_hold(spec.id, row, verdict)
+    out = check_names(spec, row, verdict)
+    if out is None:
         return
     if any(event.unknown for event in row.history):
         verdict.passed_unknown += 1
+    verdict.failed_over += any(event.reason.startswith("by its failover profile ") for event in row.history)
     if spec.profile == "pickup" and row.state == "UNKNOWN":
         verdict.add(f"{spec.id}: UNKNOWN, although its folder could be looked into")
     by_person = collections.defaultdict(list)
@@ -131,12 +229,14 @@ def check_request(spec, row, mails, verdict):
         for address in mail.rcpt:
             by_person[address].append(mail)
             ids[address if spec.one_each else ""].add(mail.mid)
-            if address not in spec.to:
+            if address not in spec.to and address not in row.recipients:
                 verdict.add(f"{spec.id}: a mail went to {address}, who is no recipient")
     for address, mids in ids.items():
         if len(mids) > 1:
             verdict.add(f"{spec.id} {address}: Message-IDs differ: {sorted(mids)}")
-    for address in spec.to:
+    for address in out:
+        check_put_out(spec.id, row, address, by_person[address], verdict)
+    for address in row.recipients:
         check_recipient(spec.id, row, address, by_person[address], verdict)
 
 
@@ -170,6 +270,7 @@ def judge(specs, receipts, rows, mails, complete=True):
         if request_id in specs:
             verdict.states[row.state] += 1
             check_request(specs[request_id], row, by_request[request_id], verdict)
+    check_superseded(specs, rows, verdict)
     check_sum(len(rows), verdict)
     return verdict
 

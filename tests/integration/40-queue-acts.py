@@ -68,6 +68,7 @@ def test_edit_then_retry(lab):
             (2, ["typo", "--recipient", "no1@e.test"], "write OLD=NEW"),
             (1, ["typo", "--recipient", "no1@e.test=not an address"], "cannot be one"),
             (1, ["typo", "--recipient", "ann@e.test=eve@e.test"], "that recipient has the mail"),
+            (1, ["typo", "--recipient", "no1@e.test=NO1@e.test"], "this address already"),
             (1, ["typo", "--to-profile", "nope"], "no such profile"),
             (2, ["typo"], "--recipient or --to-profile"), (3, ["unheard", "--to-profile", "lab"], ""))
     for code, argv, said in rows:
@@ -119,6 +120,21 @@ def test_edit_of_a_refused_one_while_others_are_deferred(lab):
     wait_until(lambda: any("bob@e.test" in recipients for _, recipients in server.contents), "the new address")
     wait_until(lambda: {r.address: outcome_name(lab.pb, r.outcome) for r in publisher.query(["mixed"])[0].recipients}
                ["bob@e.test"] == "DELIVERED", "its outcome")
+
+
+def test_edit_of_what_may_have_arrived_then_resolved_as_sent(lab):
+    """The others have it; whom the edit put in is sent to, at once."""
+    server = lab.faultd("drop-after-dot")
+    broker = lab.broker({"lab": smtp_profile(server.port)}, LATE)
+    publisher = lab.publisher(broker)
+    lab.worker(broker)
+    publisher.submit(lab.request("doubt", to=["ann@e.test", "bob@e.test"]))
+    wait_until(lambda: publisher.state("doubt") == "UNKNOWN", "the doubt")
+    server.set_mode("plain")
+    check_equal(lab.tpn(broker, "queue", "edit", "doubt", "--recipient", "bob@e.test=eve@e.test").returncode, 0, "edit")
+    check_equal(lab.tpn(broker, "queue", "resolve", "doubt", "--as", "sent").returncode, 0, "resolve")
+    wait_until(lambda: publisher.state("doubt") == "SENT", "the new one")
+    check_equal(server.contents[-1][1], ["eve@e.test"], "the envelope of the second mail")
 
 
 def test_redrive_purge_and_filters(lab):

@@ -84,12 +84,26 @@ static void the_wait_doubles_up_to_its_bound(void **unused)
     }
 }
 
+/* What a restart keeps is since when and until when (brake_restore): the wait must not become none. */
+static void it_waits_again_after_a_restart(void **unused)
+{
+    (void)unused;
+    struct breaker breaker = {
+        .state = BREAKER_OPEN, .since_ms = SECOND, .until_ms = 31 * SECOND};
+    assert_int_equal(ask(&breaker, 31 * SECOND), BREAKER_GOES_PROBE);
+    breaker_probe(&breaker, 1);
+    assert_true(breaker_fail(&breaker, &server, 1, 31 * SECOND, "down"));
+    assert_int_equal(breaker.until_ms, 61 * SECOND);
+    assert_int_equal(breaker.since_ms, SECOND);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_opens_after_failures_in_a_row),
         cmocka_unit_test(one_probe_at_a_time_and_it_decides),
         cmocka_unit_test(the_wait_doubles_up_to_its_bound),
+        cmocka_unit_test(it_waits_again_after_a_restart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

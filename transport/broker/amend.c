@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static const char no_store[] = "the store cannot write now; try again";
 
@@ -224,15 +225,20 @@ static void begin_anew(PB(RecipientResult) *one, const char *address)
     one->address = mem_text(address);
 }
 
-/* Nobody who has the mail becomes somebody else. */
-static bool touches_delivered(const PB(RequestEdit) *edit, const PB(RequestStatus) *list)
+/* Nobody who has the mail becomes somebody else, and nobody becomes themselves: a recipient that is new has no mark of a
+ * possible duplicate. */
+static const char *find_clash(const PB(RequestEdit) *edit, const PB(RequestStatus) *list)
 {
     for (size_t i = 0; i < edit->n_recipients; i++) {
-        if (list->recipients[edit->recipients[i]->index]->outcome == PB_OUTCOME(DELIVERED)) {
-            return true;
+        const PB(RecipientResult) *one = list->recipients[edit->recipients[i]->index];
+        if (one->outcome == PB_OUTCOME(DELIVERED)) {
+            return "that recipient has the mail";
+        }
+        if (strcasecmp(one->address, edit->recipients[i]->address) == 0) {
+            return "that recipient has this address already";
         }
     }
-    return false;
+    return NULL;
 }
 
 /* The list of recipients with the new addresses, packed; changed points into *list. */
@@ -298,12 +304,13 @@ static void body_came(void *arg, struct ledger_op *op)
             ? PB_UNPACK(request_edit, op->store.body.edit_len, op->store.body.edit)
             : NULL;
     PB(RequestStatus) *list = request_results(request);
-    if (touches_delivered(edit, list)) {
+    const char *clash = find_clash(edit, list);
+    if (clash != NULL) {
         trackpro__notify__v1__request_status__free_unpacked(list, NULL);
         if (old != NULL) {
             trackpro__notify__v1__request_edit__free_unpacked(old, NULL);
         }
-        refuse_edit(act, "that recipient has the mail");
+        refuse_edit(act, clash);
         return;
     }
     PB(RecipientResult) **changed = mem_zero(edit->n_recipients + 1, sizeof *changed);

@@ -32,6 +32,8 @@ static void open_it(struct breaker *breaker, const struct breaker_plan *plan, in
     if (breaker->since_ms == 0) {
         breaker->since_ms = now_ms;
         breaker->wait_ms = plan->first_ms;
+    } else if (breaker->wait_ms == 0) { /* of an earlier start: only its end was kept */
+        breaker->wait_ms = plan->first_ms;
     } else if (breaker->wait_ms < plan->most_ms) {
         breaker->wait_ms =
             breaker->wait_ms * 2 < plan->most_ms ? breaker->wait_ms * 2 : plan->most_ms;

@@ -293,7 +293,9 @@ static void acted(void *arg, struct ledger_op *op)
                                                        : "its content is gone");
         return;
     }
-    if (request != NULL && request->state == STATE_ACCEPTED) {
+    /* DEFERRED: resolved as sent, but for a recipient that an edit put in. */
+    if (request != NULL &&
+        (request->state == STATE_ACCEPTED || request->state == STATE_DEFERRED)) {
         schedule_back(&broker->schedule, request);
     } else {
         request_free(&request);
@@ -360,6 +362,9 @@ static void move(struct act *act, struct request *request)
     enum state folded = request_fold(rework.all, request->recipients, false, &request->partial);
     if (row->to == STATE_NONE) {
         change.to = folded;
+    }
+    if (change.to == STATE_DEFERRED) {
+        change.visible_at_ms = schedule_due_now(&broker->schedule, request->lane);
     }
     if (row->to == STATE_ACCEPTED) {
         change.visible_at_ms = schedule_due_now(&broker->schedule, request->lane);
