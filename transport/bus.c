@@ -34,8 +34,9 @@ enum {
     FAST_MS = 2000, /* a handshake that ends later was not refused: nobody answered it */
     BREAKS =
         2, /* handshakes that end without a word before it is called a refusal: one may be a restart */
-    REBIND_MS = 10,  /* until the port is looked at again that our own socket is giving up */
-    REBIND_SAY = 500 /* tries between two complaints */
+    REBIND_MS = 10,   /* until the port is looked at again that our own socket is giving up */
+    REBIND_SAY = 500, /* tries between two complaints */
+    ARENA_BYTES = 16 * 1024 /* a message of usual size fits, unpacked */
 };
 
 /* Above this a peer is cut off without an answer; between a verb's maximum and this it gets one. */
@@ -71,6 +72,7 @@ struct bus {
     uint32_t keys_tried; /* of the server, without success */
     size_t server_key;   /* the one in use */
     uint32_t rebinds;    /* tries */
+    struct arena arena;  /* of the message that is being handled */
 };
 
 struct role_row {
@@ -226,6 +228,7 @@ enum err bus_open(struct bus **out, void *context, const struct bus_options *opt
     struct bus *bus = mem_zero(1, sizeof *bus);
     bus->context = context;
     bus->role = options->role;
+    arena_init(&bus->arena, mem_zero(1, ARENA_BYTES), ARENA_BYTES);
     bus->options = *options;
     bus->options.endpoint = mem_text(options->endpoint);
     bus->options.identity = options->identity != NULL ? mem_text(options->identity) : NULL;
@@ -257,6 +260,7 @@ void bus_close(struct bus **bus_p)
     free(bus->subscriptions.items);
     free((void *)(uintptr_t)bus->options.endpoint);
     free((void *)(uintptr_t)bus->options.identity);
+    free(bus->arena.first);
     free(bus);
     *bus_p = NULL;
 }
@@ -534,10 +538,12 @@ void bus_pump(struct bus *bus, int budget)
         take_subscriptions(bus);
         return;
     }
+    /* What a broker hears it has answered or copied when its function returns; others keep bodies. */
+    struct arena *arena = roles[bus->role].router ? &bus->arena : NULL;
     for (int i = 0; i < budget; i++) {
         struct wire_in in;
         look_before_message(bus);
-        enum err err = wire_recv(bus->socket, roles[bus->role].router, &in);
+        enum err err = wire_recv(bus->socket, roles[bus->role].router, arena, &in);
         if (err == ERR_AGAIN || err == ERR_IO) {
             bus->look = false;
             bus->frames = 0;

@@ -200,7 +200,7 @@ static enum err frames_recv(void *socket, struct frames *frames)
 static void take_user(const zmq_msg_t *msg, char user[WIRE_USER_BYTES])
 {
     const char *value = zmq_msg_gets(msg, "User-Id");
-    (void)snprintf(user, WIRE_USER_BYTES, "%s", value != NULL ? value : "");
+    mem_text_into(user, WIRE_USER_BYTES, value != NULL ? value : "");
 }
 
 static enum wire_verb verb_of(zmq_msg_t *msg)
@@ -234,6 +234,18 @@ static enum err unknown_verb(struct wire_in *in, zmq_msg_t *msg)
     return fault(in, ERR_PROTO, "unknown verb");
 }
 
+static void *body_alloc(void *arena, size_t len)
+{
+    return arena_take(arena, len);
+}
+
+/* Pieces go with their arena. */
+static void body_free(void *arena, void *piece)
+{
+    (void)arena;
+    (void)piece;
+}
+
 /* Frame 1: length, field rules, then the message itself. */
 static enum err take_body(struct wire_in *in, zmq_msg_t *msg)
 {
@@ -252,7 +264,9 @@ static enum err take_body(struct wire_in *in, zmq_msg_t *msg)
     if (err != ERR_OK) {
         return err;
     }
-    in->body = protobuf_c_message_unpack(row->type, NULL, len, data);
+    ProtobufCAllocator allocator = {body_alloc, body_free, in->arena};
+    in->body =
+        protobuf_c_message_unpack(row->type, in->arena != NULL ? &allocator : NULL, len, data);
     if (in->body == NULL) {
         return fault(in, ERR_PROTO, "frame 1 is not the protobuf message that the verb names");
     }
@@ -284,7 +298,7 @@ static enum err take_frames(struct wire_in *in, struct frames *frames, size_t at
     return take_body(in, &frames->msg[at + 1]);
 }
 
-enum err wire_recv(void *socket, bool routed, struct wire_in *in)
+enum err wire_recv(void *socket, bool routed, struct arena *arena, struct wire_in *in)
 {
     struct frames frames;
     memset(in, 0, offsetof(struct wire_in, peer.id));
@@ -292,6 +306,7 @@ enum err wire_recv(void *socket, bool routed, struct wire_in *in)
     in->user[0] = '\0';
     in->verb = WIRE_NONE;
     in->body = NULL;
+    in->arena = arena;
     in->raw = NULL;
     in->payload = NULL;
     in->fault.field[0] = '\0';
@@ -321,12 +336,46 @@ enum err wire_recv(void *socket, bool routed, struct wire_in *in)
 
 void wire_in_fini(struct wire_in *in)
 {
-    if (in->body != NULL) {
+    if (in->arena != NULL) {
+        arena_reset(in->arena);
+    } else if (in->body != NULL) {
         protobuf_c_message_free_unpacked(in->body, NULL);
-        in->body = NULL;
     }
+    in->body = NULL;
     wire_blob_free(&in->raw);
     wire_blob_free(&in->payload);
+}
+
+void wire_in_set_text(const struct wire_in *in, char **field, const char *text)
+{
+    if (in->arena != NULL) {
+        *field = arena_copy(in->arena, text, strlen(text) + 1);
+        return;
+    }
+    if (*field != protobuf_c_empty_string) { /* what an absent field points to */
+        free(*field);                        /* protobuf-c's own allocator is malloc(3) */
+    }
+    *field = mem_text(text);
+}
+
+ProtobufCMessage *wire_body_copy(const ProtobufCMessage *body)
+{
+    size_t len = protobuf_c_message_get_packed_size(body);
+    uint8_t *bytes = mem_zero(1, len);
+    (void)protobuf_c_message_pack(body, bytes);
+    ProtobufCMessage *copy = protobuf_c_message_unpack(body->descriptor, NULL, len, bytes);
+    free(bytes);
+    if (copy == NULL) {
+        bug("%s: packed, but not unpacked", body->descriptor->name);
+    }
+    return copy;
+}
+
+ProtobufCMessage *wire_in_take_body(struct wire_in *in)
+{
+    ProtobufCMessage *body = in->body;
+    in->body = NULL;
+    return body != NULL && in->arena != NULL ? wire_body_copy(body) : body;
 }
 
 /* ---- sending ---- */
@@ -475,7 +524,12 @@ enum err wire_recv_subscription(void *socket, bool *subscribes, char prefix[WIRE
 const char *wire_topic(const char *producer, const char *state, const char *id,
                        char out[WIRE_TOPIC_BYTES])
 {
-    (void)snprintf(out, WIRE_TOPIC_BYTES, "tpn1.%s.%s.%s", producer, state, id);
+    const char *const words[] = {"tpn1.", producer, ".", state, ".", id};
+    size_t used = 0; /* an event each: printf would cost as much as all the rest of it */
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        mem_text_into(out + used, WIRE_TOPIC_BYTES - used, words[i]);
+        used += strlen(out + used);
+    }
     return out;
 }
 

@@ -8,6 +8,7 @@
 #ifndef TPN_WIRE_H
 #define TPN_WIRE_H
 
+#include "arena.h"
 #include "err.h"
 
 #include <protobuf-c/protobuf-c.h>
@@ -114,20 +115,30 @@ struct wire_in {
     char user[WIRE_USER_BYTES];
     enum wire_verb verb;       /* WIRE_NONE when frame 0 is no verb of ours */
     ProtobufCMessage *body;    /* frame 1, unpacked; null with a fault */
+    struct arena *arena;       /* where body lies; null = in pieces of its own */
     struct wire_blob *raw;     /* frame 1 as it came; null when it was missing */
     struct wire_blob *payload; /* frame 2; null when there was none */
     size_t frames; /* that the socket gave, with the peer's id; for who counts them */
     struct wire_fault fault;
 };
-/* Free body, raw and payload, those that were not taken out. */
+/* Free body, raw and payload, those that were not taken out. Everything in the arena is gone. */
 void wire_in_fini(struct wire_in *in);
+/* Put a copy of the text into a string field of the body. */
+void wire_in_set_text(const struct wire_in *in, char **field, const char *text);
+/* A copy with all that is in it; the caller frees it with protobuf_c_message_free_unpacked. */
+ProtobufCMessage *wire_body_copy(const ProtobufCMessage *body) __attribute__((returns_nonnull));
+/* Take the body out: the caller frees it with protobuf_c_message_free_unpacked. Null when there is none. One that lies in an
+ * arena is copied, so this is not for what comes by the thousand. */
+ProtobufCMessage *wire_in_take_body(struct wire_in *in);
 
 /* Receive one message from a ZeroMQ socket, without waiting.
  *  routed  the socket is a ROUTER: the peer's id comes first
+ *  arena   where the body goes, empty; borrowed until wire_in_fini, which empties it. Null = the body may be taken out as it is
  * Returns ERR_OK; ERR_AGAIN nothing there; ERR_PROTO frames, verb or protobuf are wrong (in->fault, in->peer and,
  * as far as it was read, in->verb say what); ERR_INVALID or ERR_LIMIT a field breaks its rule (in->fault, in->raw);
  * ERR_IO the socket failed. After any return but ERR_AGAIN and ERR_IO the caller calls wire_in_fini. */
-enum err wire_recv(void *socket, bool routed, struct wire_in *in) NODISCARD;
+enum err wire_recv(void *socket, bool routed, struct arena *arena,
+                   struct wire_in *in) NODISCARD;
 
 /* Send one message, without waiting. peer is null on sockets that do not route; payload may be null; both
  * and the body are borrowed.

@@ -497,8 +497,7 @@ void job_start(const struct job_host *host, struct wire_in *in,
     struct job *job = mem_zero(1, sizeof *job);
     struct err_text why = {0};
     job->host = host;
-    job->lease = (PB(Job) *)in->body;
-    in->body = NULL; /* taken out of the message */
+    job->lease = (PB(Job) *)wire_in_take_body(in);
     LIST_INIT(&job->active);
     job->parts = 1;
     job->request = read_request(in->payload);

@@ -311,7 +311,7 @@ static void on_profile(struct worker *worker, struct wire_in *in)
     if (wire->settings == NULL || map_get_u64(worker->profiles, wire->version) != NULL) {
         return;
     }
-    in->body = NULL; /* taken out of the message */
+    wire = (PB(Profile) *)wire_in_take_body(in);
     struct job_profile *profile = mem_zero(1, sizeof *profile);
     const char *field = "";
     profile->wire = wire;
@@ -324,10 +324,10 @@ static void on_profile(struct worker *worker, struct wire_in *in)
 
 static void on_probe(struct worker *worker, struct wire_in *in)
 {
-    PB(Probe) *asked = (PB(Probe) *)in->body;
+    const PB(Probe) *asked = (const PB(Probe) *)in->body;
     const struct job_profile *profile = map_get_u64(worker->profiles, asked->profile_version);
-    in->body = NULL; /* taken out of the message */
-    probes_start(worker->probes, asked, profile != NULL ? profile->wire->settings : NULL);
+    probes_start(worker->probes, (PB(Probe) *)wire_in_take_body(in),
+                 profile != NULL ? profile->wire->settings : NULL);
 }
 
 /* Not repeated: who asked asks again when it was lost. */

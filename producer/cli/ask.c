@@ -25,8 +25,7 @@ static void answered(void *arg, struct bus *bus, enum err err, struct wire_in *i
         (void)snprintf(ask->refused, sizeof ask->refused, "an answer that cannot be read: %s",
                        in->fault.rule);
     } else if (in->verb == ask->want) {
-        ask->answer = in->body;
-        in->body = NULL;
+        ask->answer = wire_in_take_body(in);
     } else if (in->verb == WIRE_ERROR) {
         const PB(Error) *error = (const PB(Error) *)in->body;
         (void)snprintf(ask->refused, sizeof ask->refused, "%.100s%s%.256s", error->field,

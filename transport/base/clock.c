@@ -34,14 +34,40 @@ void clock_replace(const struct clock_source *source)
     replaced = source;
 }
 
+/* The number in decimal, with zeros to that many digits, and the byte that stands before it. */
+static char *put_part(char *out, char before, int number, int digits)
+{
+    char text[16];
+    int len = 0;
+    do {
+        text[len++] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0 || len < digits);
+    if (before != '\0') {
+        *out++ = before;
+    }
+    while (len > 0) {
+        *out++ = text[--len];
+    }
+    return out;
+}
+
+/* Every line of the log begins with it: strftime and printf would be half of what a line costs. */
 const char *clock_text(int64_t wall_ms, char out[CLOCK_TEXT_BYTES])
 {
     time_t seconds = (time_t)(wall_ms / 1000);
     struct tm utc;
-    out[0] = '\0';
-    if (gmtime_r(&seconds, &utc) != NULL) {
-        size_t used = strftime(out, CLOCK_TEXT_BYTES, "%Y-%m-%dT%H:%M:%S", &utc);
-        (void)snprintf(out + used, CLOCK_TEXT_BYTES - used, ".%03dZ", (int)(wall_ms % 1000));
+    char *end = out;
+    if (wall_ms >= 0 && gmtime_r(&seconds, &utc) != NULL) {
+        end = put_part(end, '\0', utc.tm_year + 1900, 4);
+        end = put_part(end, '-', utc.tm_mon + 1, 2);
+        end = put_part(end, '-', utc.tm_mday, 2);
+        end = put_part(end, 'T', utc.tm_hour, 2);
+        end = put_part(end, ':', utc.tm_min, 2);
+        end = put_part(end, ':', utc.tm_sec, 2);
+        end = put_part(end, '.', (int)(wall_ms % 1000), 3);
+        *end++ = 'Z';
     }
+    *end = '\0';
     return out;
 }

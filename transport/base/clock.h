@@ -21,7 +21,8 @@ void clock_replace(const struct clock_source *source);
 
 enum { CLOCK_TEXT_BYTES = 32 };
 
-/* Wall time as RFC 3339 in UTC with milliseconds, "2026-11-23T08:00:00.000Z"; returns out. */
+/* Wall time as RFC 3339 in UTC with milliseconds, "2026-11-23T08:00:00.000Z"; "" before 1970;
+ * returns out. */
 const char *clock_text(int64_t wall_ms, char out[CLOCK_TEXT_BYTES]);
 
 #endif

@@ -11,7 +11,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { LINE_BYTES = 2048 };
@@ -19,11 +18,13 @@ enum { LINE_BYTES = 2048 };
 static const char *const level_names[LOG_LEVEL_COUNT] = {"error", "warn", "info", "debug"};
 static const char *program_name = "tpn";
 static enum log_level max_level = LOG_LEVEL_INFO;
+static long program_pid;
 
 void log_init(const char *program, enum log_level level)
 {
     program_name = program;
     max_level = level;
+    program_pid = (long)getpid();
 }
 
 enum err log_level_parse(const char *name, enum log_level *level)
@@ -42,26 +43,13 @@ bool log_enabled(enum log_level level)
     return level <= max_level;
 }
 
-static size_t put_time(char *out, size_t room)
-{
-    int64_t now_ms = clock_wall_ms();
-    time_t seconds = (time_t)(now_ms / 1000);
-    struct tm utc;
-    if (gmtime_r(&seconds, &utc) == NULL) {
-        return 0;
-    }
-    size_t used = strftime(out, room, "%Y-%m-%dT%H:%M:%S", &utc);
-    int more = snprintf(out + used, room - used, ".%03dZ", (int)(now_ms % 1000));
-    return used + (more > 0 ? (size_t)more : 0);
-}
-
 /* One line with its end into `line`; returns its length. */
 static size_t put_line(char line[LINE_BYTES], enum log_level level, const char *event,
                        const char *fmt, va_list args)
 {
-    size_t used = put_time(line, LINE_BYTES);
+    size_t used = strlen(clock_text(clock_wall_ms(), line));
     int head = snprintf(line + used, LINE_BYTES - used, " %s %s[%ld] %s ", level_names[level],
-                        program_name, (long)getpid(), event);
+                        program_name, program_pid, event);
     used += head > 0 ? (size_t)head : 0;
     if (used < LINE_BYTES - 2) {
         int body = vsnprintf(line + used, LINE_BYTES - used - 1, fmt, args);

@@ -44,6 +44,13 @@ void *mem_copy(const void *data, size_t len)
     return copy;
 }
 
+void mem_text_into(char *out, size_t room, const char *text)
+{
+    size_t len = strnlen(text, room - 1);
+    memcpy(out, text, len);
+    out[len] = '\0';
+}
+
 char *mem_format(const char *fmt, ...)
 {
     char *out = NULL;

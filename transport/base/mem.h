@@ -15,6 +15,9 @@ void *mem_resize(void *old, size_t count, size_t size) __attribute__((returns_no
 char *mem_text(const char *text) __attribute__((malloc, returns_nonnull));
 void *mem_copy(const void *data, size_t len) __attribute__((malloc, returns_nonnull));
 
+/* The text into room bytes at out, cut when it is longer, always with its NUL: snprintf("%s") for where it counts. */
+void mem_text_into(char *out, size_t room, const char *text);
+
 /* printf into a text of the caller's. */
 char *mem_format(const char *fmt, ...)
     __attribute__((malloc, returns_nonnull, format(printf, 1, 2)));

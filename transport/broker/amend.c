@@ -315,8 +315,8 @@ static void body_came(void *arg, struct ledger_op *op)
     }
     PB(RecipientResult) **changed = mem_zero(edit->n_recipients + 1, sizeof *changed);
     struct ledger_op *next = ledger_op_new(STORE_EDIT, edited, act);
-    next->results = readdress(act, list, changed, &next->store.edit.results_len);
-    next->store.edit.results = next->results;
+    uint8_t *results = readdress(act, list, changed, &next->store.edit.results_len);
+    next->store.edit.results = arena_copy(&next->arena, results, next->store.edit.results_len);
     next->texts = (char *)merge(old, edit, &next->store.edit.len); /* the ledger frees it */
     next->store.edit.data = (const uint8_t *)next->texts;
     next->store.edit.pk = request->pk;
@@ -325,9 +325,10 @@ static void body_came(void *arg, struct ledger_op *op)
     if (edit->profile[0] != '\0') {
         next->store.edit.profile = edit->profile;
     }
-    change_request(act, next->results, next->store.edit.results_len);
+    change_request(act, results, next->store.edit.results_len);
     add_event(next, act, act->held, changed, edit->n_recipients);
     ledger_add(act->operation->broker->ledger, next);
+    free(results);
     free(changed);
     trackpro__notify__v1__request_status__free_unpacked(list, NULL);
     if (old != NULL) {

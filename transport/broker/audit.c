@@ -74,8 +74,8 @@ void audit_record_count(struct broker *broker, const char *who, const char *act,
     record.at_ms = broker_now_ms(broker);
     record.count = count > 1 ? count : 0;
     struct ledger_op *op = ledger_op_new(STORE_AUDIT, NULL, NULL);
-    op->results = pack(&record, &op->store.audit.len); /* the ledger frees it */
-    op->store.audit.data = op->results;
+    op->texts = (char *)pack(&record, &op->store.audit.len); /* the ledger frees it */
+    op->store.audit.data = (const uint8_t *)op->texts;
     op->store.audit.at_ms = record.at_ms;
     op->patient = true; /* one more write is not worth a commit of its own */
     ledger_add(broker->ledger, op);

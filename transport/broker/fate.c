@@ -177,9 +177,8 @@ static void row_came(void *arg, struct ledger_op *op)
     fate_free(fate);
 }
 
-void fate_take(struct broker *broker, struct worker *worker, PB(JobResult) **slot)
+void fate_take(struct broker *broker, struct worker *worker, const PB(JobResult) *result)
 {
-    PB(JobResult) *result = *slot;
     if (result->producer[0] == '\0' || result->request_id[0] == '\0') {
         log_warn("result", "worker=%s lease=%llu refused=\"a fate of no request\"",
                  worker->name, (unsigned long long)result->lease);
@@ -196,12 +195,11 @@ void fate_take(struct broker *broker, struct worker *worker, PB(JobResult) **slo
     fate->broker = broker;
     fate->peer = worker->peer;
     (void)snprintf(fate->worker, sizeof fate->worker, "%s", worker->name);
-    fate->result = result;
-    *slot = NULL; /* taken out of the message */
+    fate->result = (PB(JobResult) *)wire_body_copy(&result->base);
     fate->key = key;
     (void)map_put_text(&broker->fates, key, fate);
     struct ledger_op *op = ledger_op_new(STORE_GET, row_came, fate);
-    op->store.get.producer = result->producer;
-    op->store.get.id = result->request_id;
+    op->store.get.producer = fate->result->producer;
+    op->store.get.id = fate->result->request_id;
     ledger_add(broker->ledger, op);
 }

@@ -10,8 +10,8 @@
 
 struct broker;
 
-/* A JobResult with a pickup_fate; taken out of the message. Acknowledged after its commit, or when it is known already or the request
+/* A JobResult with a pickup_fate, borrowed. Acknowledged after its commit, or when it is known already or the request
  * is forgotten. One that cannot be recorded now is not acknowledged: the worker tells it again. */
-void fate_take(struct broker *broker, struct worker *worker, PB(JobResult) **slot);
+void fate_take(struct broker *broker, struct worker *worker, const PB(JobResult) *result);
 
 #endif

@@ -271,8 +271,8 @@ static struct request *new_request(struct broker *broker, struct wire_in *in,
     const PB(Message) *message = parsed->message;
     struct store_lane key = {.priority = parsed->priority != 0 ? (int)parsed->priority
                                                                : (int)PB_PRIORITY(NORMAL)};
-    (void)snprintf(key.profile, sizeof key.profile, "%s", profile);
-    (void)snprintf(key.producer, sizeof key.producer, "%s", producer);
+    mem_text_into(key.profile, sizeof key.profile, profile);
+    mem_text_into(key.producer, sizeof key.producer, producer);
     struct request *request = mem_zero(1, sizeof *request);
     request->lane = schedule_lane(&broker->schedule, &key);
     request->id = mem_text(parsed->id);
@@ -293,9 +293,9 @@ static struct request *new_request(struct broker *broker, struct wire_in *in,
 static void fill_row(struct store_row *row, const struct request *request,
                      const PB(NotificationRequest) *parsed)
 {
-    (void)snprintf(row->producer, sizeof row->producer, "%s", request->lane->key.producer);
-    (void)snprintf(row->id, sizeof row->id, "%s", request->id);
-    (void)snprintf(row->profile, sizeof row->profile, "%s", request->lane->key.profile);
+    mem_text_into(row->producer, sizeof row->producer, request->lane->key.producer);
+    mem_text_into(row->id, sizeof row->id, request->id);
+    mem_text_into(row->profile, sizeof row->profile, request->lane->key.profile);
     row->state = STATE_ACCEPTED;
     row->priority = request->lane->key.priority;
     row->visible_at_ms = request->visible_at_ms;
@@ -303,7 +303,7 @@ static void fill_row(struct store_row *row, const struct request *request,
     row->accepted_at_ms = request->accepted_at_ms;
     row->changed_at_ms = request->accepted_at_ms;
     row->recipients = request->recipients;
-    (void)snprintf(row->supersede_key, sizeof row->supersede_key, "%s", parsed->supersede_key);
+    mem_text_into(row->supersede_key, sizeof row->supersede_key, parsed->supersede_key);
 }
 
 /* The labels as the store takes them: a line each. Their fields hold no control character. */
@@ -351,7 +351,7 @@ static void accept(struct broker *broker, const char *producer, struct wire_in *
         new_request(broker, in, producer, fits ? parsed->profile : "", now_ms);
     submission->request = request;
 
-    struct ledger_op *op = ledger_op_new(STORE_ACCEPT, accepted, submission);
+    struct ledger_op *op = ledger_op_take(broker->ledger, STORE_ACCEPT, accepted, submission);
     fill_row(&op->store.accept.row, request, parsed);
     op->texts = label_lines(parsed); /* the ledger frees it */
     op->store.accept.labels = op->texts;

@@ -50,8 +50,7 @@ static void replace(struct wire_in *in, const char *sealed)
     PB(NotificationRequest) *request = (PB(NotificationRequest) *)in->body;
     char **password = &request->settings->password;
     explicit_bzero(*password, strlen(*password));
-    free(*password); /* protobuf-c's own allocator is malloc */
-    *password = mem_text(sealed);
+    wire_in_set_text(in, password, sealed);
     /* Nobody else holds the bytes yet. */
     explicit_bzero((void *)(uintptr_t)wire_blob_data(in->raw), wire_blob_len(in->raw));
     wire_blob_free(&in->raw);

@@ -15,11 +15,10 @@ void keep_value(struct broker *broker, const char *name, const ProtobufCMessage 
 {
     struct ledger_op *op = ledger_op_new(STORE_KEEP, done, arg);
     size_t len = protobuf_c_message_get_packed_size(value);
-    op->results = mem_zero(1, len + 1); /* the ledger frees both */
-    op->texts = mem_text(name);
-    op->store.keep.name = op->texts;
-    op->store.keep.data = op->results;
-    op->store.keep.len = protobuf_c_message_pack(value, op->results);
+    uint8_t *data = arena_take(&op->arena, len + 1);
+    op->store.keep.name = ledger_op_text(op, name);
+    op->store.keep.data = data;
+    op->store.keep.len = protobuf_c_message_pack(value, data);
     op->patient = done == NULL; /* rides with the move that it belongs to */
     ledger_add(broker->ledger, op);
 }

@@ -305,11 +305,7 @@ void keeper_sign(const struct access_entry *who, struct wire_in *in)
         field->label == PROTOBUF_C_LABEL_REPEATED) {
         return;
     }
-    char **text = (char **)(void *)((char *)in->body + field->offset);
-    if (*text != NULL && *text != field->default_value) {
-        free(*text); /* protobuf-c's own allocator is malloc(3) */
-    }
-    *text = mem_text(who->name);
+    wire_in_set_text(in, (char **)(void *)((char *)in->body + field->offset), who->name);
 }
 
 static struct keeper_tab *tab_of(struct keeper *keeper, const char *name)

@@ -22,7 +22,8 @@ enum {
     NUMBER_BYTES = 24,  /* two fields: tag and varint each */
     RETRY_MS = 500,     /* until a failed commit is tried again */
     TAG_EPOCH = 1 << 3, /* StatusEvent.epoch, varint */
-    TAG_SEQUENCE = 2 << 3
+    TAG_SEQUENCE = 2 << 3,
+    SPARE_OPS = 2048 /* kept for the next requests */
 };
 
 TAILQ_HEAD(op_queue, ledger_op);
@@ -34,6 +35,8 @@ struct ledger {
     size_t waiting_count;
     bool hurry; /* something that waits wants its commit now */
     struct loop_timer patience;
+    struct op_queue spare;
+    size_t spare_count;
     struct op_queue out; /* of the batch that is on its way, in order */
     struct store_batch batch;
     bool busy;       /* the batch is on its way */
@@ -49,36 +52,75 @@ struct ledger {
     uint64_t sequence;
 };
 
-struct ledger_op *ledger_op_new(enum store_kind kind, ledger_fn *done, void *arg)
+static struct ledger_op *op_init(struct ledger_op *op, enum store_kind kind, ledger_fn *done,
+                                 void *arg)
 {
-    struct ledger_op *op = mem_zero(1, sizeof *op);
+    memset(op, 0, offsetof(struct ledger_op, room));
+    arena_init(&op->arena, op->room, sizeof op->room);
     op->store.kind = kind;
     op->done = done;
     op->arg = arg;
     return op;
 }
 
+struct ledger_op *ledger_op_new(enum store_kind kind, ledger_fn *done, void *arg)
+{
+    return op_init(mem_resize(NULL, 1, sizeof(struct ledger_op)), kind, done, arg);
+}
+
+struct ledger_op *ledger_op_take(struct ledger *ledger, enum store_kind kind, ledger_fn *done,
+                                 void *arg)
+{
+    struct ledger_op *op = TAILQ_FIRST(&ledger->spare);
+    if (op == NULL) {
+        return ledger_op_new(kind, done, arg);
+    }
+    TAILQ_REMOVE(&ledger->spare, op, link);
+    ledger->spare_count--;
+    return op_init(op, kind, done, arg);
+}
+
+/* Everything but the op itself. */
+static void op_fini(struct ledger_op *op)
+{
+    store_op_fini(&op->store);
+    arena_reset(&op->arena);
+    free(op->texts);
+}
+
 void ledger_op_free(struct ledger_op **op_p)
 {
-    struct ledger_op *op = *op_p;
-    if (op != NULL) {
-        store_op_fini(&op->store);
-        free(op->event);
-        free(op->results);
-        free(op->topic);
-        free(op->texts);
-        free(op);
+    if (*op_p != NULL) {
+        op_fini(*op_p);
+        free(*op_p);
         *op_p = NULL;
     }
+}
+
+/* The newest first: it is still in the processor's cache. */
+static void op_spare(struct ledger *ledger, struct ledger_op *op)
+{
+    if (ledger->spare_count == SPARE_OPS) {
+        ledger_op_free(&op);
+        return;
+    }
+    op_fini(op);
+    TAILQ_INSERT_HEAD(&ledger->spare, op, link);
+    ledger->spare_count++;
+}
+
+const char *ledger_op_text(struct ledger_op *op, const char *text)
+{
+    return text != NULL ? arena_copy(&op->arena, text, strlen(text) + 1) : "";
 }
 
 void ledger_op_event(struct ledger_op *op, const ProtobufCMessage *event, const char *topic)
 {
     size_t len = protobuf_c_message_get_packed_size(event);
-    op->event = mem_zero(1, len + NUMBER_BYTES);
+    op->event = arena_take(&op->arena, len + NUMBER_BYTES);
     op->store.event = op->event;
     op->store.event_len = protobuf_c_message_pack(event, op->event);
-    op->topic = mem_text(topic);
+    op->topic = arena_copy(&op->arena, topic, strlen(topic) + 1);
 }
 
 static size_t put_varint(uint8_t *out, uint64_t value)
@@ -116,7 +158,7 @@ static void finish(struct ledger *ledger, struct ledger_op *op)
     if (op->done != NULL) {
         op->done(op->arg, op);
     }
-    ledger_op_free(&op);
+    op_spare(ledger, op);
 }
 
 /* The batch is certainly not done. What records a thing that happened stays, and so do questions that stood beside it; the
@@ -236,6 +278,7 @@ enum err ledger_new(struct ledger **out, struct loop *loop, void *zmq_context,
     struct ledger *ledger = mem_zero(1, sizeof *ledger);
     TAILQ_INIT(&ledger->waiting);
     TAILQ_INIT(&ledger->out);
+    TAILQ_INIT(&ledger->spare);
     ledger->status = status;
     ledger->loop = loop;
     ledger->healthy = true;
@@ -269,6 +312,10 @@ void ledger_free(struct ledger **ledger_p)
     while ((op = TAILQ_FIRST(&ledger->waiting)) != NULL) {
         TAILQ_REMOVE(&ledger->waiting, op, link);
         ledger_op_free(&op);
+    }
+    while ((op = TAILQ_FIRST(&ledger->spare)) != NULL) {
+        TAILQ_REMOVE(&ledger->spare, op, link);
+        free(op);
     }
     free(ledger);
     *ledger_p = NULL;

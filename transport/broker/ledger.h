@@ -9,6 +9,7 @@
 #ifndef TPN_LEDGER_H
 #define TPN_LEDGER_H
 
+#include "arena.h"
 #include "bus.h"
 #include "loop.h"
 #include "store.h"
@@ -19,7 +20,10 @@
 struct ledger;
 struct ledger_op;
 
-enum { LEDGER_PATIENCE_MS = 50 };
+enum {
+    LEDGER_PATIENCE_MS = 50,
+    LEDGER_OP_ROOM = 1024 /* of a usual op's texts, event and results */
+};
 
 /* An op is finished: op->store says how. The ledger frees it afterwards. */
 typedef void ledger_fn(void *arg, struct ledger_op *op);
@@ -36,15 +40,22 @@ struct ledger_op {
     uint64_t number; /* for done */
     size_t
         group; /* so many ops behind this one are only_if it was done: they go in its batch, fewer than a batch has room for */
-    uint8_t *event; /* owned: what store.event points to, with room for the numbers behind it */
-    uint8_t *results; /* owned: what store.move.results points to */
-    char *topic;      /* owned: of the event */
-    char *texts;      /* owned: what store.move.worker and reason point to */
+    uint8_t *event; /* what store.event points to, with room for the numbers behind it */
+    char *topic;    /* of the event */
+    char *texts;    /* owned: what the op's input points to, when it is long */
     TAILQ_ENTRY(ledger_op) link;
+    struct arena
+        arena; /* what lives as long as the op: event, topic, the input's short texts */
+    max_align_t room[LEDGER_OP_ROOM / sizeof(max_align_t)]; /* of the arena; not zeroed */
 };
 
 /* A zeroed op of that kind. */
 struct ledger_op *ledger_op_new(enum store_kind kind, ledger_fn *done, void *arg);
+/* The same from the ledger's spare ones: for what every request goes through. */
+struct ledger_op *ledger_op_take(struct ledger *ledger, enum store_kind kind, ledger_fn *done,
+                                 void *arg);
+/* A copy of a text that lives as long as the op; null is "". */
+const char *ledger_op_text(struct ledger_op *op, const char *text);
 /* Free an op that was not added. Accepts null. */
 void ledger_op_free(struct ledger_op **op);
 

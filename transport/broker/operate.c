@@ -592,13 +592,13 @@ static const char *find_fault(const PB(QueueAct) *wish, const char **field)
 
 void operate_act(struct broker *broker, struct bus *bus, struct wire_in *in)
 {
-    PB(QueueAct) *wish = (PB(QueueAct) *)in->body;
     const char *field = NULL;
-    const char *fault = find_fault(wish, &field);
+    const char *fault = find_fault((const PB(QueueAct) *)in->body, &field);
     if (fault != NULL) {
         send_fault(bus, &in->peer, field, fault);
         return;
     }
+    PB(QueueAct) *wish = (PB(QueueAct) *)wire_in_take_body(in);
     struct operation *operation = mem_zero(1, sizeof *operation);
     operation->broker = broker;
     operation->bus = bus;
@@ -611,7 +611,6 @@ void operate_act(struct broker *broker, struct bus *bus, struct wire_in *in)
     operation->edit = wish->edit;
     wish->edit = NULL; /* moved */
     operation->wish = wish;
-    in->body = NULL; /* taken out of the message */
     switch (act_pace_take(&broker->act_pace, operation)) {
     case ACT_PACE_NOW:
         operate_start(operation);

@@ -141,8 +141,7 @@ static void keep_results(struct request *request, struct ledger_op *op,
     free(request->results);
     request->results =
         pack_results(change->results, request->recipients, &request->results_len);
-    op->results = mem_copy(request->results, request->results_len);
-    op->store.move.results = op->results;
+    op->store.move.results = arena_copy(&op->arena, request->results, request->results_len);
     op->store.move.results_len = request->results_len;
 }
 
@@ -156,7 +155,7 @@ void request_move(struct request *request, struct ledger *ledger, int64_t now_ms
     }
     log_debug("state", "request=%s from=%s to=%s lease=%llu", request->id, state_name(from),
               state_name(change->to), (unsigned long long)request->lease);
-    struct ledger_op *op = ledger_op_new(STORE_MOVE, change->done, change->arg);
+    struct ledger_op *op = ledger_op_take(ledger, STORE_MOVE, change->done, change->arg);
     op->arg2 = request;
     op->number = change->number;
     op->patient =
@@ -184,10 +183,8 @@ void request_move(struct request *request, struct ledger *ledger, int64_t now_ms
     op->store.move.partial = request->partial;
     add_event(op, request, from, now_ms, change);
     request->attempt = op->store.move.attempt;
-    op->texts = mem_format("%s%c%s", request->worker_name, '\0',
-                           change->reason != NULL ? change->reason : "");
-    op->store.move.worker = op->texts;
-    op->store.move.reason = op->texts + strlen(op->texts) + 1;
+    op->store.move.worker = ledger_op_text(op, request->worker_name);
+    op->store.move.reason = ledger_op_text(op, change->reason);
     ledger_add(ledger, op);
 }
 

@@ -482,24 +482,23 @@ static void late_row_came(void *arg, struct ledger_op *op)
     free(late);
 }
 
-static void look_for_late(struct broker *broker, struct worker *worker, PB(JobResult) **result)
+static void look_for_late(struct broker *broker, struct worker *worker,
+                          const PB(JobResult) *result)
 {
     struct late *late = mem_zero(1, sizeof *late);
     late->broker = broker;
     late->peer = worker->peer;
-    late->result = *result;
-    *result = NULL; /* taken out of the message */
+    late->result = (PB(JobResult) *)wire_body_copy(&result->base);
     struct ledger_op *op = ledger_op_new(STORE_GET, late_row_came, late);
     op->store.get.producer = late->result->producer;
     op->store.get.id = late->result->request_id;
     ledger_add(broker->ledger, op);
 }
 
-static void result_one(struct broker *broker, struct worker *worker, PB(JobResult) **slot)
+static void result_one(struct broker *broker, struct worker *worker, PB(JobResult) *result)
 {
-    PB(JobResult) *result = *slot;
     if (result->pickup_fate != PB_FATE(UNSPECIFIED)) {
-        fate_take(broker, worker, slot);
+        fate_take(broker, worker, result);
         return;
     }
     struct request *request = lease_find(broker, result->lease);
@@ -514,7 +513,7 @@ static void result_one(struct broker *broker, struct worker *worker, PB(JobResul
         return;
     }
     if (request == NULL) {
-        look_for_late(broker, worker, slot);
+        look_for_late(broker, worker, result);
         return;
     }
     if (request->settling) {
@@ -540,12 +539,7 @@ static void result_one(struct broker *broker, struct worker *worker, PB(JobResul
 
 void settle_result(struct broker *broker, struct worker *worker, PB(Result) *result)
 {
-    size_t kept = 0;
     for (size_t i = 0; i < result->n_results; i++) {
-        result_one(broker, worker, &result->results[i]);
-        if (result->results[i] != NULL) {
-            result->results[kept++] = result->results[i];
-        }
+        result_one(broker, worker, result->results[i]);
     }
-    result->n_results = kept;
 }
