@@ -4,7 +4,7 @@
 # shellcheck disable=SC2034  # read by those who source this
 build_packages=(
     cmake ninja-build pkg-config gcc libc6-dev libzmq3-dev libcurl4-openssl-dev libssl-dev libprotobuf-c-dev
-    protobuf-c-compiler protobuf-compiler libsqlite3-dev libyaml-dev libidn2-dev libjansson-dev uthash-dev
+    protobuf-c-compiler protobuf-compiler libsqlite3-dev libyaml-dev libidn2-dev libjansson-dev libglib2.0-dev tzdata uthash-dev
     ca-certificates)
 # shellcheck disable=SC2034
 test_packages=(

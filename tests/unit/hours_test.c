@@ -6,7 +6,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include <cmocka.h>
 
@@ -55,11 +54,39 @@ static void the_end_of_the_span_is_told(void **unused)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char *items[] = {(char *)(uintptr_t)rows[i].span};
         struct conf_texts spans = {.items = items, .count = 1};
-        int64_t end_ms = hours_until_ms(&spans, midnight_ms + rows[i].now);
+        int64_t end_ms = hours_until_ms(&spans, NULL, midnight_ms + rows[i].now);
         assert_int_equal(end_ms, rows[i].end != 0 ? midnight_ms + rows[i].end : 0);
     }
     struct conf_texts none = {.count = 0};
-    assert_int_equal(hours_until_ms(&none, midnight_ms), 0);
+    assert_int_equal(hours_until_ms(&none, NULL, midnight_ms), 0);
+}
+
+struct night {
+    int64_t now_ms;
+    int64_t end_ms;
+};
+
+/* Both nights are of Europe/Berlin: in the first 02:00 to 03:00 does not come, in the other it comes twice. */
+static void the_clocks_of_the_zone_count(void **unused)
+{
+    (void)unused;
+    static const struct night nights[] = {
+        {INT64_C(1774738800000), INT64_C(1774756800000)}, /* 2026-03-28 23:00Z to 04:00Z */
+        {INT64_C(1792879200000), INT64_C(1792904400000)}, /* 2026-10-24 22:00Z to 05:00Z */
+    };
+    struct zone *zone = NULL;
+    struct err_text why;
+    assert_int_equal(zone_open("Europe/Berlin", &zone, &why), ERR_OK);
+    char *items[] = {(char *)(uintptr_t) "23:30-06:00"};
+    struct conf_texts spans = {.items = items, .count = 1};
+    for (size_t i = 0; i < sizeof nights / sizeof nights[0]; i++) {
+        assert_int_equal(hours_until_ms(&spans, zone, nights[i].now_ms), nights[i].end_ms);
+        assert_int_equal(hours_until_ms(&spans, zone, nights[i].end_ms), 0);
+    }
+    items[0] = (char *)(uintptr_t) "02:10-02:40";
+    const int64_t second_ms = INT64_C(1792891200000); /* 01:20Z: 02:20 again */
+    assert_int_equal(hours_until_ms(&spans, zone, second_ms), second_ms + 20 * MINUTE);
+    zone_free(&zone);
 }
 
 int main(void)
@@ -67,10 +94,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_spans_are_spans),
         cmocka_unit_test(the_end_of_the_span_is_told),
+        cmocka_unit_test(the_clocks_of_the_zone_count),
     };
-    if (setenv("TZ", "UTC0", 1) != 0) { // NOLINT(concurrency-mt-unsafe): the only thread
-        return 1;
-    }
-    tzset();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

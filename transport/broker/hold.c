@@ -98,7 +98,7 @@ static void add_limit(struct question *question, struct brake *brake, struct win
 static void add_quiet(struct question *question, const struct brake *brake,
                       const struct profile *profile)
 {
-    int64_t until_ms = hours_until_ms(&profile->quiet_hours, question->now_ms);
+    int64_t until_ms = hours_until_ms(&profile->quiet_hours, profile->zone, question->now_ms);
     if (until_ms == 0 || brake->waiting == 0) {
         return;
     }

@@ -3,8 +3,6 @@
 #include "hours.h"
 
 #include <stdbool.h>
-#include <stdio.h>
-#include <time.h>
 
 enum { DAY_MIN = 24 * 60, MINUTE_MS = 60000 };
 
@@ -53,20 +51,29 @@ static bool is_within(const struct span *span, int minute)
                                  : minute >= span->from || minute < span->to;
 }
 
-int64_t hours_until_ms(const struct conf_texts *spans, int64_t now_ms)
+enum err hours_read_time(const char *text, int *minutes, struct err_text *why)
 {
-    time_t seconds = (time_t)(now_ms / 1000);
-    struct tm local;
-    if (spans->count == 0 || localtime_r(&seconds, &local) == NULL) {
+    return read_time(text, minutes) && text[5] == '\0'
+               ? ERR_OK
+               : err_set(why, ERR_CONFIG, "must be a time of the day, as 09:00");
+}
+
+int64_t hours_until_ms(const struct conf_texts *spans, const struct zone *zone, int64_t now_ms)
+{
+    if (spans->count == 0) {
         return 0;
     }
-    int minute = local.tm_hour * 60 + local.tm_min;
+    int64_t local_min = zone_local_ms(zone, now_ms) / MINUTE_MS;
+    int minute = (int)(local_min % DAY_MIN);
     for (size_t i = 0; i < spans->count; i++) {
         struct span span;
         if (read_span(spans->items[i], &span) && is_within(&span, minute)) {
             int left = (span.to - minute + DAY_MIN) % DAY_MIN;
             left = left > 0 ? left : DAY_MIN;
-            return now_ms - now_ms % MINUTE_MS + (int64_t)left * MINUTE_MS;
+            int64_t end_ms = zone_instant_ms(zone, (local_min + left) * MINUTE_MS);
+            /* The hour that comes twice: its first end is over, the second one is meant. */
+            return end_ms > now_ms ? end_ms
+                                   : now_ms - now_ms % MINUTE_MS + (int64_t)left * MINUTE_MS;
         }
     }
     return 0;

@@ -1,9 +1,10 @@
-/* Hours of the day, as "22:00-06:00": in the local time of the broker's machine (TZ of its service). */
+/* Hours of the day, as "22:00-06:00", in the time zone of a profile. */
 #ifndef TPN_HOURS_H
 #define TPN_HOURS_H
 
 #include "conf.h"
 #include "err.h"
+#include "zone.h"
 
 #include <stdint.h>
 
@@ -11,8 +12,11 @@
  * conf_text_fn. */
 enum err hours_check(const char *text, struct err_text *why) NODISCARD;
 
-/* Is now_ms (wall clock) within one of the spans, which were checked? When that one ends; 0 = within none. Another one may
- * begin there, and a change of summer time may lie before it: ask again then. */
-int64_t hours_until_ms(const struct conf_texts *spans, int64_t now_ms);
+/* "HH:MM" as minutes of the day, 00:00 to 24:00. ERR_CONFIG with the rule. */
+enum err hours_read_time(const char *text, int *minutes, struct err_text *why) NODISCARD;
+
+/* Is now_ms (wall clock) within one of the spans, which were checked? When that one ends, by the clocks of the zone; 0 = within
+ * none. Another one may begin there: ask again then. */
+int64_t hours_until_ms(const struct conf_texts *spans, const struct zone *zone, int64_t now_ms);
 
 #endif

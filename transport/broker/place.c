@@ -145,7 +145,7 @@ static bool is_quiet(struct broker *broker, const struct request *request,
     if (urgent && !profile->quiet_urgent) {
         return false;
     }
-    int64_t until_ms = hours_until_ms(&profile->quiet_hours, now_ms);
+    int64_t until_ms = hours_until_ms(&profile->quiet_hours, profile->zone, now_ms);
     if (until_ms != 0) {
         schedule_wake(&broker->schedule, until_ms);
     }

@@ -122,6 +122,10 @@ static enum err check_profile(void *target, const char **field, struct err_text 
         return err_set(why, ERR_CONFIG, "at most %d entries", BROKER_RETRY_STEPS);
     }
     const char *name = "";
+    if (profile->zone == NULL && zone_open(profile->time_zone, &profile->zone, why) != ERR_OK) {
+        *field = "time_zone";
+        return ERR_CONFIG;
+    }
     enum err err = settings_plan(&profile->settings, &profile->plan, &name, why);
     if (err != ERR_OK) {
         *field = key_of(name);
@@ -215,8 +219,13 @@ const struct conf_row profile_rows[] = {
      .kind = CONF_TEXTS,
      .offset = offsetof(struct profile, quiet_hours),
      .check = hours_check,
-     .doc =
-         "hours in which no mail leaves, as 22:00-06:00; local time of the broker's machine"},
+     .doc = "hours in which no mail leaves, as 22:00-06:00"},
+    {.key = "time_zone",
+     .kind = CONF_TEXT,
+     .offset = offsetof(struct profile, time_zone),
+     .default_text = "",
+     .max = 64,
+     .doc = "zone of the quiet hours, as Europe/Berlin; default that of the broker's machine"},
     {.key = "quiet_urgent",
      .kind = CONF_BOOL,
      .offset = offsetof(struct profile, quiet_urgent),
@@ -250,6 +259,7 @@ static void profile_free(struct profile *profile)
 {
     conf_free(profile_rows, profile);
     rule_list_fini(&profile->rules);
+    zone_free(&profile->zone);
     free(profile->settings.reply_rules);
     free(profile->wire.name);
     free(profile);

@@ -7,6 +7,7 @@
 #include "pb.h"
 #include "rule_list.h"
 #include "settings.h"
+#include "zone.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,6 +25,8 @@ struct profile {
     uint64_t max_age_ms;            /* 0 = the broker's */
     struct conf_texts quiet_hours;  /* spans of hours.h */
     bool quiet_urgent;              /* they hold urgent mail, too */
+    char *time_zone;                /* of the quiet hours; "" = the machine's */
+    struct zone *zone;              /* owned: that one */
     uint32_t breaker_failures;
     uint32_t breaker_wait_ms;
     uint32_t quota_wait_ms;
