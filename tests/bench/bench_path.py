@@ -8,7 +8,9 @@ from tpn_keys import Ring
 from tpn_wire import SLOW
 
 PAYLOAD = 4096        # bytes of text of a mail
-SOURCE_MAIL = 4222    # what smtp-source -l 4096 sends, header and all: the engine alone sends as much
+LARGE = 102400
+SOURCE_HEAD = 126     # what smtp-source -l adds to the text: the engine alone sends as much
+SOURCE_MAIL = PAYLOAD + SOURCE_HEAD
 SMTP_SOURCE = "/usr/sbin/smtp-source"
 WINDOW = 1000         # messages under way in the durable path
 JOBS = 400            # tpn-worker --jobs
@@ -39,15 +41,15 @@ def straight(name, make_argv):
     return run
 
 
-def smtp_source(connections):
+def smtp_source(connections, size=PAYLOAD, recipients=1):
     return straight("smtp-source", lambda setup, port: [
-        SMTP_SOURCE, "-d", "-s", connections, "-m", setup.messages, "-l", PAYLOAD, "-f", "a@example.org", "-t",
+        SMTP_SOURCE, "-d", "-s", connections, "-m", setup.messages, "-l", size, "-r", recipients, "-f", "a@example.org", "-t",
         "b@example.org", f"127.0.0.1:{port}"])
 
 
-def engine(connections):
+def engine(connections, size=PAYLOAD, recipients=1):
     return straight("engine", lambda setup, port: [
-        bench_program("smtp_engine_bench"), "-c", connections, "-n", setup.messages, "-s", SOURCE_MAIL,
+        bench_program("smtp_engine_bench"), "-c", connections, "-n", setup.messages, "-s", size + SOURCE_HEAD, "-r", recipients,
         f"127.0.0.1:{port}"])
 
 
