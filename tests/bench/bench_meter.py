@@ -1,8 +1,8 @@
 """What one run of one side costs: CPU time, peak memory, and what the rest of the machine did meanwhile.
 
 CPU time of a process that ends is that of wait4(2), of a server the difference of /proc/PID/stat around the run; peak
-memory is VmHWM, read while the process lives (ru_maxrss is no use: it keeps the peak of the forking parent). A server of
-many processes (its .tree is true) counts with all of them; their memory is the sum of their PSS at the end."""
+memory is VmHWM, read while the process lives (ru_maxrss is no use: it keeps the peak of the forking parent). A server
+of many processes (its .tree is true) counts with all of them; their memory is the sum of their PSS at the end."""
 import contextlib
 import dataclasses
 import os
@@ -142,8 +142,9 @@ class Started:
         self.peak = 0.0
         self.start = time.monotonic()
         with open(self.out, "ab") as stdout, open(lab.dir / f"{name}.log", "ab") as stderr:
-            self.child = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, cwd=lab.dir,
-                                          env={**os.environ, **(env or {})}, preexec_fn=die_with_parent)
+            self.child = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr,
+                                          cwd=lab.dir, env={**os.environ, **(env or {})},
+                                          preexec_fn=die_with_parent)
         self.ended = os.pidfd_open(self.child.pid)
 
     def kill(self):

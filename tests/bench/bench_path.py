@@ -76,10 +76,12 @@ class Path:
         self.servers = [self.broker, self.worker]
         self.send("prime", PRIME, PRIME)
 
-    def send(self, name, messages, window):
-        """pipeline_bench: fails by itself when a message ends twice, or not SENT or HANDED_OFF."""
+    def send(self, name, messages, window, rate=None):
+        """pipeline_bench: fails by itself when a message ends twice, or not SENT or HANDED_OFF. With a rate: so many a
+        second, whatever comes back."""
         return run_child(self.lab, name, [
             bench_program("pipeline_bench"), "-n", messages, "-s", PAYLOAD, "-w", window,
+            *(["-r", f"{rate:.3f}"] if rate else []),
             *(["-k", self.ring.path("bench"), "-K", self.ring.path("broker", ending="pub")] if self.ring else []),
             self.broker.endpoints["submit"], self.broker.endpoints["status"]])
 
@@ -89,8 +91,8 @@ class Path:
             check_equal(server.stop(), 0, f"exit status of {server.name}")
 
 
-def sink_profile(port):
-    return smtp_profile(port, max_connections=CONNECTIONS, max_messages_per_connection=100000)
+def sink_profile(port, connections=CONNECTIONS):
+    return smtp_profile(port, max_connections=connections, max_messages_per_connection=100000)
 
 
 def check_identities(ids, wanted):
@@ -98,3 +100,9 @@ def check_identities(ids, wanted):
     check(all(ids), "no result: a mail without Message-ID")
     check_equal(len(set(ids)), wanted, "no result: different mails that arrived")
     check_equal(len(ids), wanted, "no result: mails that arrived")
+
+
+def times_of(said):
+    """Figures of what pipeline_bench said."""
+    return {"receipt p50, ms": said["receipt_p50_ms"], "receipt p99, ms": said["receipt_p99_ms"],
+            "final p50, ms": said["final_p50_ms"], "final p99, ms": said["final_p99_ms"]}

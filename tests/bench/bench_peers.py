@@ -1,4 +1,4 @@
-"""Programs that only comparisons need, as processes of a lab: each with its own folder, on a loopback port, ended by pid.
+"""Programs that only comparisons need, as processes of a lab: each with its own folder, on a loopback port.
 
 Durable as far as they can: what they said yes to is on the disk (Redis `appendfsync always`, beanstalkd `-f0`)."""
 import contextlib
@@ -38,7 +38,7 @@ class PortServer(Process):
 
 
 class Redis(PortServer):
-    """redis-server, append-only file synced before each answer. It never writes the file anew: that would cost it more."""
+    """redis-server, append-only file synced before each answer. It never writes the file anew: that would cost it."""
 
     def __init__(self, lab):
         super().__init__(lab, "redis")

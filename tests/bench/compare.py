@@ -20,6 +20,7 @@ import time
 import bench_accept
 import bench_compose
 import bench_latency
+import bench_load
 import bench_pickup
 import bench_pipeline
 import bench_smtp
@@ -29,7 +30,7 @@ from bench_row import Setup
 from bench_table import letter, report, tell
 from tpn_harness import BUILD_DIR, EXIT_SKIPPED, Failure, Skip
 
-FAMILIES = (bench_smtp, bench_accept, bench_pipeline, bench_latency, bench_compose, bench_pickup)
+FAMILIES = (bench_smtp, bench_accept, bench_pipeline, bench_load, bench_latency, bench_compose, bench_pickup)
 COMPARISONS = tuple(row for family in FAMILIES for row in family.COMPARISONS)
 
 

@@ -7,7 +7,7 @@ set(tpn_bench_slow 1)
 if(TPN_SANITIZE)
   set(tpn_bench_slow 3)
 endif()
-foreach(comparison pipeline curve)
+foreach(comparison pipeline curve accept load)
   add_test(NAME bench/${comparison}
     COMMAND ${CMAKE_CURRENT_LIST_DIR}/run --quick --no-peers --build ${PROJECT_BINARY_DIR} ${comparison})
   set_tests_properties(bench/${comparison} PROPERTIES

@@ -7,7 +7,8 @@ import shutil
 import subprocess
 
 # Versions that Debian 12's Node.js (18) can run.
-VERSIONS = {"oidc-provider": "8.8.1", "mailparser": "3.7.4", "mailauth": "4.8.1"}
+VERSIONS = {"oidc-provider": "8.8.1", "mailparser": "3.7.4", "mailauth": "4.8.1", "bullmq": "6.7.0",
+            "ioredis": "5.9.3", "nodemailer": "9.1.1"}
 
 
 def install(build_dir, *names):
