@@ -347,9 +347,14 @@ class Session:
             self.more()
             self.say(b"421 4.3.2 going down\r\n")
             self.stall()
+        self.buffer = b"\r\n" + self.buffer  # of DATA: an empty mail is a dot alone
         while b"\r\n.\r\n" not in self.buffer:
             self.more()
         content, _, self.buffer = self.buffer.partition(b"\r\n.\r\n")
+        content = content.removeprefix(b"\r\n")
+        if not content:
+            self.say(b"503 5.5.1 no mail\r\n")
+            return
         self.server.note_content(content + b"\r\n", self.recipients)
         if mode == "drop-after-dot" or (mode != "all-welcome" and any(r.startswith("lost") for r in self.recipients)):
             raise Gone
