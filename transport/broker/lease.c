@@ -45,8 +45,15 @@ struct request *lease_find(const struct broker *broker, uint64_t lease)
 
 /* ---- who holds what ---- */
 
+/* Whose share of a worker's jobs it takes: the same from its begin to its end (lease_end). */
+static const struct brake *payer(const struct request *request)
+{
+    return request->brake != NULL ? request->brake : request->lane->brake;
+}
+
 void lease_hold(struct request *request, struct worker *worker)
 {
+    share_take_job(worker, payer(request));
     TAILQ_INSERT_TAIL(&worker->leased, request, link);
     worker->leased_count++;
     worker->suspects += poison_suspect(request) ? 1 : 0;
@@ -60,6 +67,7 @@ static void let_go(struct request *request)
     if (worker == NULL) {
         return;
     }
+    share_end_job(worker, payer(request));
     TAILQ_REMOVE(&worker->leased, request, link);
     worker->leased_count--;
     worker->suspects -= request->suspected ? 1 : 0;
@@ -219,9 +227,9 @@ void lease_give(struct broker *broker, struct request *request, const struct pla
     request->last_part_seen = false;
     (void)snprintf(request->worker_name, sizeof request->worker_name, "%s", worker->name);
     (void)map_put_u64(&broker->leases.by_lease, request->lease, request);
+    count_given(broker, request, place);
     lease_hold(request, worker);
     worker->credit--;
-    count_given(broker, request, place);
     struct request_change change = {
         .to = request->look_only ? STATE_PERMITTED : STATE_LEASED,
         .reason = request->look_only ? "looking for an earlier attempt" : NULL,

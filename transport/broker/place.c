@@ -31,6 +31,7 @@ static void read_content(struct request *request)
 
 struct wants {
     const struct broker *broker;
+    const struct brake *brake;     /* of the profile, or of all inline settings */
     const struct profile *profile; /* null = settings of the request */
     bool alone;                    /* a suspect wants a worker without another one */
 };
@@ -38,7 +39,7 @@ struct wants {
 static bool fits(void *arg, const struct worker *worker)
 {
     const struct wants *wants = arg;
-    if (wants->alone && worker->suspects > 0) {
+    if ((wants->alone && worker->suspects > 0) || !share_leaves_room(worker, wants->brake)) {
         return false;
     }
     return wants->profile == NULL || share_fits(wants->broker, worker, wants->profile);
@@ -110,11 +111,13 @@ static bool fail_over(struct broker *broker, struct request *request, const stru
     }
     for (size_t i = 0; i < own->failover.count; i++) {
         const struct profile *other = profiles_find(broker->profiles, own->failover.items[i]);
-        struct wants wants = {
-            .broker = broker, .profile = other, .alone = poison_suspect(request)};
         if (other == NULL || !brakes_let_go(broker, request, other, place)) {
             continue;
         }
+        struct wants wants = {.broker = broker,
+                              .brake = brakes_of(&broker->brakes, other->wire.name),
+                              .profile = other,
+                              .alone = poison_suspect(request)};
         const struct roster_wish wish = {.route = other->plan.route,
                                          .folder = other->plan.folder,
                                          .fits = fits,
@@ -155,7 +158,8 @@ static bool is_quiet(struct broker *broker, const struct request *request,
 struct place place_find(struct broker *broker, struct request *request)
 {
     struct place place = {.way = PLACE_WAIT};
-    struct wants wants = {.broker = broker, .alone = poison_suspect(request)};
+    struct wants wants = {
+        .broker = broker, .brake = request->lane->brake, .alone = poison_suspect(request)};
     struct roster_wish wish = {
         .route = SETTINGS_ROUTE_COUNT, .folder = "", .fits = fits, .arg = &wants};
     int64_t now_ms = broker_now_ms(broker);

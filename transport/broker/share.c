@@ -113,6 +113,44 @@ uint32_t share_of(const struct worker *worker, uint64_t version)
     return seat != NULL ? seat->granted : 0;
 }
 
+/* ---- jobs ---- */
+
+static struct share_load *find_load(const struct worker *worker, const struct brake *brake)
+{
+    struct share_load *load = worker->loads;
+    while (load != NULL && load->brake != brake) {
+        load = load->next;
+    }
+    return load;
+}
+
+void share_take_job(struct worker *worker, const struct brake *brake)
+{
+    struct share_load *load = find_load(worker, brake);
+    if (load == NULL) {
+        load = mem_zero(1, sizeof *load);
+        load->brake = brake;
+        load->next = worker->loads;
+        worker->loads = load;
+    }
+    load->jobs++;
+}
+
+void share_end_job(struct worker *worker, const struct brake *brake)
+{
+    struct share_load *load = find_load(worker, brake);
+    if (load == NULL || load->jobs == 0) {
+        bug("worker %s: a job ends that it did not have", worker->name);
+    }
+    load->jobs--;
+}
+
+bool share_leaves_room(const struct worker *worker, const struct brake *brake)
+{
+    const struct share_load *load = find_load(worker, brake);
+    return load == NULL || load->jobs < (uint64_t)SHARE_OF_FREE * worker->credit;
+}
+
 /* ---- what workers say ---- */
 
 static uint32_t said(PB(ShareHeld) *const shares[], size_t count, uint64_t version)
@@ -172,6 +210,11 @@ void share_forget(struct worker *worker)
         set(seat, 0, 0);
         worker->seats = seat->next;
         free(seat);
+    }
+    struct share_load *load = NULL;
+    while ((load = worker->loads) != NULL) {
+        worker->loads = load->next;
+        free(load);
     }
 }
 

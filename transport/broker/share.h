@@ -6,6 +6,8 @@
  * of what the worker said last, so a share that was cut is given to another worker only when the first one is known to
  * have let go. A worker that is gone has closed its connections.
  *
+ * Jobs are shared, too: a worker keeps room for other profiles' (share_leaves_room).
+ *
  * All that can serve the profile have the same right: limit / workers, 1 at the least while there are enough. */
 #ifndef TPN_SHARE_H
 #define TPN_SHARE_H
@@ -21,6 +23,8 @@ struct broker;
 struct brake;
 struct worker;
 
+enum { SHARE_OF_FREE = 3 };
+
 /* What one worker has of one version of a profile. */
 struct share_seat {
     uint64_t version;
@@ -29,6 +33,22 @@ struct share_seat {
     uint32_t told; /* by the worker, last */
     struct share_seat *next;
 };
+
+/* Jobs of one profile (or of all inline settings) that a worker holds. */
+struct share_load {
+    const struct brake *brake;
+    uint32_t jobs;
+    struct share_load *next;
+};
+
+/* A job of that brake's profile goes to the worker, or has left it. */
+void share_take_job(struct worker *worker, const struct brake *brake);
+void share_end_job(struct worker *worker, const struct brake *brake);
+
+/* May the worker have one more job of that profile? As long as it holds less than SHARE_OF_FREE times what the worker has still
+ * free: so mail for a server that stalls never takes all of a worker, however much there is of it, and one profile alone
+ * has three quarters. Source: A. Choudhury, E. Hahne, "Dynamic queue length thresholds", 1998. */
+bool share_leaves_room(const struct worker *worker, const struct brake *brake);
 
 /* Has the worker a share of the profile, or is there one for it? Profiles that make no connections: always. */
 bool share_fits(const struct broker *broker, const struct worker *worker,
@@ -47,7 +67,7 @@ void share_heard(struct broker *broker, struct worker *worker, PB(ShareHeld) *co
 /* Once a heartbeat: cut what is more than a worker's right, and what is not used while others wait for it. */
 void share_tick(struct broker *broker);
 
-/* The worker is gone. */
+/* The worker is gone, and holds nothing. */
 void share_forget(struct worker *worker);
 
 #endif
