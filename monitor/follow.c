@@ -189,7 +189,7 @@ static void drain(void *arg)
     buf_init(&out, LINE_MAX_BYTES);
     for (; count < EVENTS_A_TURN && !follow->gone; count++) {
         ProtobufCMessage *event = NULL;
-        enum err err = wire_recv_event(bus_socket(follow->bus), topic, &event);
+        enum err err = wire_recv_event(bus_socket(follow->bus), NULL, topic, &event);
         if (err == ERR_AGAIN || err == ERR_IO) {
             break;
         }

@@ -21,6 +21,7 @@
 #include "tpn_request.h"
 
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +32,8 @@ enum {
     MAX_IN_FLIGHT = 1000,
     MAX_IN_FLIGHT_LIMIT = 1000000,
     MESSAGES_A_TURN = 256,
-    QUERY_IDS = 64, /* of one message, so that its answer stays small */
+    ARENA_BYTES = 4096, /* a usual event, unpacked */
+    QUERY_IDS = 64,     /* of one message, so that its answer stays small */
     QUERY_RETRY_MS = 2000,
     QUERY_SOCKET_MS = 50, /* try again when there is no connection */
     EVENT_QUEUE = 100000, /* a burst of events while the caller does something else */
@@ -64,6 +66,8 @@ struct tpn_client {
     struct query *query;  /* the one that tpn_query waits for, or null */
     uint64_t news;        /* receipts and events so far */
     bool inside;          /* a callback may be running */
+    struct arena arena;   /* of the event that is being told */
+    max_align_t arena_room[ARENA_BYTES / sizeof(max_align_t)];
 };
 
 void tpn_options_init(struct tpn_options *options)
@@ -152,7 +156,8 @@ static void drain_events(struct tpn_client *client)
     char topic[WIRE_TOPIC_BYTES];
     for (int i = 0; i < MESSAGES_A_TURN; i++) {
         ProtobufCMessage *message = NULL;
-        enum err err = wire_recv_event(bus_socket(client->status), topic, &message);
+        enum err err =
+            wire_recv_event(bus_socket(client->status), &client->arena, topic, &message);
         if (err == ERR_AGAIN || err == ERR_IO) {
             return;
         }
@@ -162,8 +167,8 @@ static void drain_events(struct tpn_client *client)
             client->news++;
             client->on_event(client->event_arg, &event);
             convert_free_recipients(event.recipients);
-            protobuf_c_message_free_unpacked(message, NULL);
         }
+        arena_reset(&client->arena);
     }
     loop_again(client->loop);
 }
@@ -282,6 +287,7 @@ enum tpn_result tpn_open(struct tpn_client **out, const struct tpn_options *give
     };
     flight_table_init(&client->flights);
     loop_before_wait(client->loop, serve, client);
+    arena_init(&client->arena, client->arena_room, sizeof client->arena_room);
     *out = client;
     return TPN_OK;
 }

@@ -276,7 +276,7 @@ enum err request_encode(const struct tpn_request *request, const char *id, uint8
         return err_set(why, ERR_LIMIT, "the request has %zu bytes, at most %d are allowed",
                        need, WIRE_REQUEST_MAX_BYTES);
     }
-    *data = mem_zero(need + 1, 1);
+    *data = mem_resize(NULL, need + 1, 1);
     *len = protobuf_c_message_pack(&copy.base, *data);
     free(text);
     return ERR_OK;

@@ -246,6 +246,13 @@ static void body_free(void *arena, void *piece)
     (void)piece;
 }
 
+static ProtobufCMessage *unpack(const ProtobufCMessageDescriptor *type, struct arena *arena,
+                                size_t len, const uint8_t *data)
+{
+    ProtobufCAllocator allocator = {body_alloc, body_free, arena};
+    return protobuf_c_message_unpack(type, arena != NULL ? &allocator : NULL, len, data);
+}
+
 /* Frame 1: length, field rules, then the message itself. */
 static enum err take_body(struct wire_in *in, zmq_msg_t *msg)
 {
@@ -264,9 +271,7 @@ static enum err take_body(struct wire_in *in, zmq_msg_t *msg)
     if (err != ERR_OK) {
         return err;
     }
-    ProtobufCAllocator allocator = {body_alloc, body_free, in->arena};
-    in->body =
-        protobuf_c_message_unpack(row->type, in->arena != NULL ? &allocator : NULL, len, data);
+    in->body = unpack(row->type, in->arena, len, data);
     if (in->body == NULL) {
         return fault(in, ERR_PROTO, "frame 1 is not the protobuf message that the verb names");
     }
@@ -473,7 +478,8 @@ enum err wire_publish(void *socket, const char *topic, const void *event, size_t
     return send_bytes(socket, event, len, 0);
 }
 
-enum err wire_recv_event(void *socket, char topic[WIRE_TOPIC_BYTES], ProtobufCMessage **event)
+enum err wire_recv_event(void *socket, struct arena *arena, char topic[WIRE_TOPIC_BYTES],
+                         ProtobufCMessage **event)
 {
     struct frames frames;
     enum err err = frames_recv(socket, &frames);
@@ -487,9 +493,8 @@ enum err wire_recv_event(void *socket, char topic[WIRE_TOPIC_BYTES], ProtobufCMe
         size_t len = zmq_msg_size(&frames.msg[0]);
         memcpy(topic, zmq_msg_data(&frames.msg[0]), len);
         topic[len] = '\0';
-        *event = protobuf_c_message_unpack(PB_DESCRIPTOR(status_event), NULL,
-                                           zmq_msg_size(&frames.msg[1]),
-                                           zmq_msg_data(&frames.msg[1]));
+        *event = unpack(PB_DESCRIPTOR(status_event), arena, zmq_msg_size(&frames.msg[1]),
+                        zmq_msg_data(&frames.msg[1]));
         err = *event != NULL ? ERR_OK : ERR_PROTO;
     }
     frames_close(&frames);

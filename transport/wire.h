@@ -155,10 +155,12 @@ enum err wire_publish(void *socket, const char *topic, const void *event, size_t
 
 /* Receive a status event, without waiting.
  *  topic  out, at least WIRE_TOPIC_BYTES
- *  event  out, unpacked; the caller frees it with protobuf_c_message_free_unpacked
+ *  arena  where the event goes, until the caller empties it; null = the caller frees the event with
+ *         protobuf_c_message_free_unpacked
+ *  event  out, unpacked
  * Returns ERR_OK, ERR_AGAIN, ERR_PROTO or ERR_IO. */
 enum { WIRE_TOPIC_BYTES = 256 };
-enum err wire_recv_event(void *socket, char topic[WIRE_TOPIC_BYTES],
+enum err wire_recv_event(void *socket, struct arena *arena, char topic[WIRE_TOPIC_BYTES],
                          ProtobufCMessage **event) NODISCARD;
 
 /* Receive a subscription to an XPUB, without waiting.

@@ -295,9 +295,9 @@ static bool drain(struct follower *follower)
     char topic[WIRE_TOPIC_BYTES];
     ProtobufCMessage *event = NULL;
     bool any = false;
-    for (enum err err = wire_recv_event(bus_socket(follower->topic), topic, &event);
+    for (enum err err = wire_recv_event(bus_socket(follower->topic), NULL, topic, &event);
          err != ERR_AGAIN && err != ERR_IO;
-         err = wire_recv_event(bus_socket(follower->topic), topic, &event)) {
+         err = wire_recv_event(bus_socket(follower->topic), NULL, topic, &event)) {
         if (err == ERR_OK) {
             any = true;
             print_event(follower, (const PB(StatusEvent) *)event);

@@ -93,7 +93,7 @@ static void try_event(struct pair *p)
 {
     char topic[WIRE_TOPIC_BYTES];
     ProtobufCMessage *event = NULL;
-    enum err err = wire_recv_event(p->far, topic, &event);
+    enum err err = wire_recv_event(p->far, NULL, topic, &event);
     demand(err == ERR_OK || err == ERR_PROTO, "event: %s", err_name(err));
     demand((err == ERR_OK) == (event != NULL), "event after %s", err_name(err));
     if (event != NULL) {
