@@ -4,8 +4,6 @@
 #include "retention.h"
 #include "store_fixture.h"
 
-#include <zmq.h>
-
 enum { OLD = RETENTION_STEP_ROWS + 1, BATCH = 64, TURNS = 1000 };
 
 static const uint64_t keep_ms = UINT64_C(90) * 24 * 3600000;
@@ -13,7 +11,6 @@ static const int64_t start_ms = INT64_C(20000) * 24 * 3600000;
 
 struct rig {
     struct clock_source clock;
-    void *context;
     struct loop *loop;
     struct ledger *ledger;
     struct retention retention;
@@ -64,10 +61,8 @@ static int setup(void **state)
     clock_replace(&rig->clock);
     assert_int_equal(store_memory.open(&(struct store_options){0}, &store, NULL), ERR_OK);
     fill(store);
-    rig->context = zmq_ctx_new();
     assert_int_equal(loop_new(&rig->loop, NULL), ERR_OK);
-    assert_int_equal(ledger_new(&rig->ledger, rig->loop, rig->context, &store, NULL, NULL),
-                     ERR_OK);
+    assert_int_equal(ledger_new(&rig->ledger, rig->loop, &store, NULL, NULL), ERR_OK);
     loop_before_wait(rig->loop, pump, rig);
     retention_init(&rig->retention, rig->loop, rig->ledger, keep_ms, 2 * keep_ms);
     *state = rig;
@@ -80,7 +75,6 @@ static int teardown(void **state)
     retention_fini(&rig->retention);
     ledger_free(&rig->ledger);
     loop_free(&rig->loop);
-    (void)zmq_ctx_term(rig->context);
     clock_replace(NULL);
     free(rig);
     return 0;

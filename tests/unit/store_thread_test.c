@@ -5,7 +5,6 @@
 #include "store_thread.h"
 
 #include <pthread.h>
-#include <zmq.h>
 
 enum { CALLS_NOTED = 16, BATCHES_MAX = 2500 };
 
@@ -72,7 +71,6 @@ static const struct store_engine fake_engine = {
     .name = "fake", .exec = fake_exec, .idle = fake_idle, .close = fake_close};
 
 struct rig {
-    void *context;
     struct loop *loop;
     struct fake fake;
     struct store_thread *thread;
@@ -110,10 +108,8 @@ static int setup(void **state)
     rig->fake.answer = STORE_CALL_DONE;
     assert_int_equal(pthread_mutex_init(&rig->fake.mutex, NULL), 0);
     assert_int_equal(pthread_cond_init(&rig->fake.moved, NULL), 0);
-    rig->context = zmq_ctx_new();
-    assert_non_null(rig->context);
     assert_int_equal(loop_new(&rig->loop, NULL), ERR_OK);
-    assert_int_equal(store_thread_start(&rig->thread, rig->context, &store, NULL), ERR_OK);
+    assert_int_equal(store_thread_start(&rig->thread, &store, NULL), ERR_OK);
     assert_null(store);
     assert_int_equal(store_thread_attach(rig->thread, rig->loop, take, rig), ERR_OK);
     loop_before_wait(rig->loop, pump, rig);
@@ -126,7 +122,6 @@ static int teardown(void **state)
     struct rig *rig = *state;
     store_thread_stop(&rig->thread);
     loop_free(&rig->loop);
-    (void)zmq_ctx_term(rig->context);
     (void)pthread_mutex_destroy(&rig->fake.mutex);
     (void)pthread_cond_destroy(&rig->fake.moved);
     free(rig);
@@ -309,7 +304,7 @@ static void real_engine_behind_the_thread(void **state)
     store_thread_stop(&rig->thread);
     struct fixture *fix = fixture_new(&store_sqlite);
     fixture_open(fix);
-    assert_int_equal(store_thread_start(&rig->thread, rig->context, &fix->store, NULL), ERR_OK);
+    assert_int_equal(store_thread_start(&rig->thread, &fix->store, NULL), ERR_OK);
     assert_int_equal(store_thread_attach(rig->thread, rig->loop, take, rig), ERR_OK);
     for (int i = 0; i < 50; i++) {
         char id[16];

@@ -271,8 +271,7 @@ static enum err open_store(struct broker *broker, struct err_text *why)
     if (err != ERR_OK) {
         return err;
     }
-    err = ledger_new(&broker->ledger, broker->loop, broker->zmq_context, &store, broker->status,
-                     why);
+    err = ledger_new(&broker->ledger, broker->loop, &store, broker->status, why);
     if (store != NULL) {
         store->engine->close(&store);
     }

@@ -272,8 +272,8 @@ static void retry_now(void *arg)
     }
 }
 
-enum err ledger_new(struct ledger **out, struct loop *loop, void *zmq_context,
-                    struct store **store, struct bus *status, struct err_text *why)
+enum err ledger_new(struct ledger **out, struct loop *loop, struct store **store,
+                    struct bus *status, struct err_text *why)
 {
     struct ledger *ledger = mem_zero(1, sizeof *ledger);
     TAILQ_INIT(&ledger->waiting);
@@ -285,7 +285,7 @@ enum err ledger_new(struct ledger **out, struct loop *loop, void *zmq_context,
     ledger->epoch = (*store)->epoch;
     loop_timer_init(&ledger->retry, loop, retry_now, ledger);
     loop_timer_init(&ledger->patience, loop, patience_over, ledger);
-    enum err err = store_thread_start(&ledger->thread, zmq_context, store, why);
+    enum err err = store_thread_start(&ledger->thread, store, why);
     if (err == ERR_OK) {
         err = store_thread_attach(ledger->thread, loop, came_back, ledger);
     }

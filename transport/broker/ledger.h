@@ -63,8 +63,8 @@ void ledger_op_free(struct ledger_op **op);
 void ledger_op_event(struct ledger_op *op, const ProtobufCMessage *event, const char *topic);
 
 /* Takes over an open store. status: the XPUB socket that events go out on, borrowed. */
-enum err ledger_new(struct ledger **out, struct loop *loop, void *zmq_context,
-                    struct store **store, struct bus *status, struct err_text *why) NODISCARD;
+enum err ledger_new(struct ledger **out, struct loop *loop, struct store **store,
+                    struct bus *status, struct err_text *why) NODISCARD;
 /* Commit everything that was added (calling done), close the store. Accepts null. */
 void ledger_free(struct ledger **ledger);
 
