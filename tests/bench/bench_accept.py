@@ -104,12 +104,12 @@ def producer(broker, window, messages):
 
 def peer_redis(clients, pipelined, share=1.0):
     return Side(f"Redis Streams, fsync always, {clients} × {pipelined}", redis(clients, pipelined), "redis", share,
-                missing("redis-benchmark", "redis-tools"))
+                missing(redis_server="redis-server", redis_benchmark="redis-tools"))
 
 
 def peer_beanstalkd(connections, window, share=1.0):
     return Side(f"beanstalkd -b -f0, {connections} × {window}", beanstalkd(connections, window), "beanstalkd", share,
-                missing("beanstalkd", "beanstalkd"))
+                missing(beanstalkd="beanstalkd"))
 
 
 def logs(batch):

@@ -5,7 +5,7 @@ slow system is part of the time."""
 from bench_meter import Meter, shown_on_failure, words_of
 from bench_path import PRIME, WINDOW, Path, check_sink, sink_profile, times_of
 from bench_row import Comparison, Goal, Side
-from tpn_harness import Lab
+from tpn_harness import Lab, check
 
 CONNECTIONS = 50
 
@@ -24,6 +24,8 @@ class Load:
             child = path.send("producer", setup.messages, WINDOW, rate)
             said = words_of(child.out)
             result = meter.finish(setup.messages, {"mails/s": said["rate"], **times_of(said)}, child)
+            if rate:  # slower is a finding, faster is no open loop
+                check(said["rate"] <= rate * 1.02, f"no result: {said['rate']:.0f}/s, though {rate:.0f}/s were due")
             path.stop()
             check_sink(sink, setup.messages + PRIME)
             return result

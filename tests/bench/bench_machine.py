@@ -42,7 +42,8 @@ def revision():
     return git("rev-parse", "--short=12", "HEAD") + (" with changes" if changed else "")
 
 
-def machine_lines(options):
+def machine_lines(options, peers=""):
+    """What a section of RESULTS.md begins with; peers: their versions, or "" when none takes part."""
     cpu = re.search(r"^model name\s*:\s*(.+)$", pathlib.Path("/proc/cpuinfo").read_text("utf-8"), re.M)
     memory = re.search(r"^MemTotal:\s+(\d+)", pathlib.Path("/proc/meminfo").read_text("utf-8"), re.M)
     uname = os.uname()
@@ -59,6 +60,7 @@ def machine_lines(options):
         f"- {text_of_call('libcurl.so.4', 'curl_version').split()[0]}, "
         f"sqlite {text_of_call('libsqlite3.so.0', 'sqlite3_libversion')}, zmq {zmq_version()}, "
         f"postfix {output_of('/usr/sbin/postconf', '-h', 'mail_version')}",
+        *([f"- peers: {peers}"] if peers else []),
         f"- log level {options.log_level}, command: {command}",
         "",
     ]

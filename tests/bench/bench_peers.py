@@ -7,12 +7,35 @@ import re
 import shutil
 import socket
 
-from tpn_harness import Failure, Process, free_port, port_answers, wait_until
+import npm_peer
+from bench_machine import output_of
+from tpn_harness import BUILD_DIR, Failure, Process, free_port, port_answers, wait_until
 
 
-def missing(program, package):
-    """For Side.peer: the package that is missing, or ""."""
-    return lambda: "" if shutil.which(program) else f"{program} (package {package})"
+NPM_MODULES = ("bullmq", "ioredis", "nodemailer")
+
+
+def missing(**packages):
+    """For Side.peer, from program=package with _ for -: the first program that is missing, or ""."""
+    def ask():
+        for program, package in packages.items():
+            if not shutil.which(program.replace("_", "-")):
+                return f"{program.replace('_', '-')} (package {package})"
+        return ""
+    return ask
+
+
+def peer_versions():
+    """One line: packages, and the npm modules as they are asked for."""
+    packages = [f"{name} {output_of('dpkg-query', '-W', '-f', '${Version}', name)}"
+                for name in ("redis-server", "beanstalkd", "python3-celery")]
+    modules = [f"{name} {npm_peer.VERSIONS[name]}" for name in NPM_MODULES]
+    return ", ".join([*packages, f"node {output_of('node', '--version')}", *modules])
+
+
+def node_modules():
+    """The folder for NODE_PATH; the first call installs into the build folder. RuntimeError says what is missing."""
+    return npm_peer.install(BUILD_DIR, *NPM_MODULES)
 
 
 class PortServer(Process):

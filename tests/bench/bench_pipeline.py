@@ -44,7 +44,7 @@ PEERS = (
     Side("Redis, fsync always + BullMQ + nodemailer pool", bench_relays.bullmq, "bullmq", 0.2,
          bench_relays.bullmq_missing),
     Side("Redis, fsync always + Celery + smtplib", bench_relays.celery, "celery", 0.06, bench_relays.celery_missing),
-    Side("nodemailer pool alone, no queue", bench_relays.nodemailer, "nodemailer", 0.3, bench_relays.node_modules),
+    Side("nodemailer pool alone, no queue", bench_relays.nodemailer, "nodemailer", 0.3, bench_relays.node_missing),
 )
 
 

@@ -8,17 +8,15 @@ import shutil
 import sys
 import time
 
-import npm_peer
 from bench_meter import Meter, run_child, shown_on_failure, words_of
 from bench_path import PAYLOAD, SMTP_SOURCE, check_sink
-from bench_peers import Redis, missing
-from tpn_harness import BUILD_DIR, Lab, Process, wait_until
+from bench_peers import Redis, missing, node_modules
+from tpn_harness import Lab, Process, wait_until
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "peers"))
 from postfix_peer import Postfix  # noqa: E402  found by the line above
 
 PEERS = pathlib.Path(__file__).resolve().parent / "peers"
-MODULES = ("bullmq", "ioredis", "nodemailer")
 WARM = 500          # messages through each before its clock starts
 INJECTORS = 50      # connections of smtp-source into Postfix
 DELIVERIES = 100    # of Postfix at a time
@@ -80,10 +78,10 @@ def postfix(setup):
         return relayed(lab, sink, [relay], publish, setup)
 
 
-def node_modules():
-    """For Side.peer: what is missing, or ""; installs the modules into the build folder."""
+def node_missing():
+    """For Side.peer: what is missing, or "". Installs the modules when they are not there."""
     try:
-        npm_peer.install(BUILD_DIR, *MODULES)
+        node_modules()
     except RuntimeError as reason:
         return str(reason)
     return ""
@@ -94,7 +92,7 @@ def node(*words):
 
 
 def node_environment():
-    return {"NODE_PATH": npm_peer.install(BUILD_DIR, *MODULES), "NODE_ENV": "production"}
+    return {"NODE_PATH": node_modules(), "NODE_ENV": "production"}
 
 
 def bullmq(setup):
@@ -150,14 +148,14 @@ def celery(setup):
 
 
 def postfix_missing():
-    return missing("postfix", "postfix")() or ("" if os.geteuid() == 0 else "root, which a Postfix of its own needs")
+    return missing(postfix="postfix")() or ("" if os.geteuid() == 0 else "root, which a Postfix of its own needs")
 
 
 def celery_missing():
     found = all(pathlib.Path("/usr/lib/python3/dist-packages", name).is_dir() for name in ("celery", "redis"))
     text = "" if found else "Celery (packages python3-celery, python3-redis)"
-    return missing("redis-server", "redis-server")() or text
+    return missing(redis_server="redis-server")() or text
 
 
 def bullmq_missing():
-    return missing("redis-server", "redis-server")() or node_modules()
+    return missing(redis_server="redis-server")() or node_missing()

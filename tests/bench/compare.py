@@ -26,6 +26,7 @@ import bench_pipeline
 import bench_smtp
 from bench_machine import RESULTS, append, cache_value, machine_lines
 from bench_path import SMTP_SOURCE
+from bench_peers import peer_versions
 from bench_row import Setup
 from bench_table import letter, report, tell
 from tpn_harness import BUILD_DIR, EXIT_SKIPPED, Failure, Skip
@@ -63,10 +64,9 @@ def measure(comparison, sides, counts, options):
     return results
 
 
-def compare(comparison, options):
+def compare(comparison, sides, options):
     """The lines of its tables."""
     messages = options.messages or (comparison.quick_messages if options.quick else comparison.messages)
-    sides = sides_of(comparison, options)
     counts = [max(1, round(messages * side.share)) for side in sides]
     return report(comparison, sides, counts, measure(comparison, sides, counts, options))
 
@@ -101,13 +101,14 @@ def read_options():
 
 def compare_all(options):
     day = datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
-    lines = [f"## {day}", "", *machine_lines(options)]
+    wanted = [(row, sides_of(row, options)) for row in COMPARISONS if not options.names or row.name in options.names]
+    peers = any(side.peer for _, sides in wanted for side in sides)
+    lines = [f"## {day}", "", *machine_lines(options, peer_versions() if peers else "")]
     print("\n".join(lines), flush=True)
-    for comparison in COMPARISONS:
-        if not options.names or comparison.name in options.names:
-            part = compare(comparison, options)
-            print("\n".join(part), flush=True)
-            lines += part
+    for comparison, sides in wanted:
+        part = compare(comparison, sides, options)
+        print("\n".join(part), flush=True)
+        lines += part
     return lines
 
 
