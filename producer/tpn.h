@@ -88,6 +88,14 @@ enum tpn_outcome {
     TPN_OUTCOME_PERMITTED = 5
 };
 
+/* What became of traffic that the broker's configuration expects. */
+enum tpn_watch {
+    TPN_WATCH_NONE = 0,
+    TPN_WATCH_SILENT = 1,    /* a deadline passed without it */
+    TPN_WATCH_RECOVERED = 2, /* it came after all */
+    TPN_WATCH_DROPPED = 3    /* it was silent, and is expected no longer */
+};
+
 /* The broker's answer to one request. */
 enum tpn_receipt_status {
     TPN_RECEIPT_ACCEPTED = 1, /* on disk: it will not be lost */
@@ -147,6 +155,10 @@ struct tpn_event {
     const char *message_id;
     int64_t at_ms;
     int64_t next_attempt_ms;
+    /* Not TPN_WATCH_NONE: no step of a request. id is "" and state TPN_STATE_NONE; expectation is the name of what is
+     * expected, reason the words. Such events come to operators and monitors only. */
+    enum tpn_watch watch;
+    const char *expectation; /* or "" */
 };
 
 /* The answer to a query. Borrowed until the callback returns. */

@@ -59,6 +59,8 @@ void convert_event(const PB(StatusEvent) *from, struct tpn_event *event)
         .message_id = from->message_id,
         .at_ms = from->at_ms,
         .next_attempt_ms = from->next_attempt_ms,
+        .watch = from->watch != NULL ? (enum tpn_watch)from->watch->kind : TPN_WATCH_NONE,
+        .expectation = from->watch != NULL ? from->watch->name : "",
     };
 }
 

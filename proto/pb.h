@@ -39,6 +39,7 @@
 #define PB_POLICY(name) TRACKPRO__NOTIFY__V1__UNKNOWN_POLICY__UNKNOWN_POLICY_##name
 #define PB_HOLD(name) TRACKPRO__NOTIFY__V1__HOLD_KIND__HOLD_KIND_##name
 #define PB_SCOPE(name) TRACKPRO__NOTIFY__V1__HOLD_SCOPE__HOLD_SCOPE_##name
+#define PB_WATCH(name) TRACKPRO__NOTIFY__V1__WATCH_KIND__WATCH_KIND_##name
 
 /* Descriptor of a message or an enum, by its C name in lower case: PB_DESCRIPTOR(job). */
 #define PB_DESCRIPTOR(lower) (&trackpro__notify__v1__##lower##__descriptor)

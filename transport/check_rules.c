@@ -130,6 +130,22 @@ static const struct check_rule recipient_result_rules[] = {
 };
 static const struct check_set recipient_result = SET(recipient_result);
 
+static const struct check_rule watch_rules[] = {
+    {.field = "name", .form = CHECK_ID, .max = 80},
+    {.field = "kind", .form = CHECK_ENUM},
+    {.field = "profile", .form = CHECK_ID, .max = NAME_MAX_BYTES},
+    {.field = "producer", .form = CHECK_ID, .max = NAME_MAX_BYTES},
+    {.field = "label", .form = CHECK_LINE, .max = 577},
+    {.field = "delivered", .form = CHECK_NUMBER},
+    {.field = "at_least", .form = CHECK_NUMBER},
+    {.field = "seen", .form = CHECK_NUMBER},
+    {.field = "accepted", .form = CHECK_NUMBER},
+    {.field = "since_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
+    {.field = "deadline_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
+    {.field = "silent_since_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
+};
+static const struct check_set watch = SET(watch);
+
 static const struct check_rule status_event_rules[] = {
     {.field = "epoch", .form = CHECK_NUMBER},
     {.field = "sequence", .form = CHECK_NUMBER},
@@ -160,6 +176,7 @@ static const struct check_rule status_event_rules[] = {
     {.field = "content_sha256", .form = CHECK_BYTES, .max = 32},
     {.field = "held", .form = CHECK_NUMBER},
     {.field = "operator", .form = CHECK_LINE, .max = NAME_MAX_BYTES},
+    {.field = "watch", .form = CHECK_MESSAGE, .set = &watch},
 };
 static const struct check_set status_event = SET(status_event);
 
@@ -732,6 +749,16 @@ static const struct check_rule kept_brake_rules[] = {
 };
 static const struct check_set kept_brake = SET(kept_brake);
 
+static const struct check_rule kept_watch_rules[] = {
+    {.field = "judged_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
+    {.field = "since_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
+    {.field = "silent_since_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
+    {.field = "window_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
+    {.field = "missed_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
+    {.field = "after", .form = CHECK_NUMBER},
+};
+static const struct check_set kept_watch = SET(kept_watch);
+
 static const struct check_rule pause_rules[] = {
     {.field = "scope", .form = CHECK_ENUM, .required = true},
     {.field = "name", .form = CHECK_LINE, .max = 255},
@@ -784,6 +811,7 @@ static const struct check_rule stats_rules[] = {
     {.field = "keys", .form = CHECK_NUMBER},
     {.field = "keys_fault", .form = CHECK_LINE, .max = 512},
     {.field = "duplicates", .form = CHECK_NUMBER},
+    {.field = "watches", .form = CHECK_MESSAGE, .max_entries = 20000, .set = &watch},
 };
 static const struct check_set stats = SET(stats);
 
@@ -862,6 +890,8 @@ static const struct check_set *const sets[] = {
     &profile_flow,
     &kept_window,
     &kept_brake,
+    &kept_watch,
+    &watch,
     &share,
     &share_held,
     &probe_step,

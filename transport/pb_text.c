@@ -70,6 +70,11 @@ const char *pb_class_word(int class)
     return pb_enum_word(PB_DESCRIPTOR(failure_class), class);
 }
 
+const char *pb_watch_word(int kind)
+{
+    return pb_enum_word(PB_DESCRIPTOR(watch_kind), kind);
+}
+
 bool pb_state_final(int state)
 {
     return state == PB_STATE(SENT) || state == PB_STATE(HANDED_OFF) ||
@@ -248,9 +253,26 @@ void pb_text_recipient(struct buf *out, const PB(RecipientResult) *recipient)
     }
 }
 
+/* An event of no request. */
+static void add_watch(struct buf *out, const PB(StatusEvent) *event)
+{
+    char when[CLOCK_TEXT_BYTES];
+    buf_add_format(out, "%s %s", clock_text(event->at_ms, when),
+                   pb_watch_word((int)event->watch->kind));
+    add_word(out, "expectation", event->watch->name);
+    add_word(out, "producer", event->watch->producer);
+    add_word(out, "profile", event->watch->profile);
+    add_word(out, "label", event->watch->label);
+    add_word(out, "reason", event->reason);
+}
+
 void pb_text_event(struct buf *out, const PB(StatusEvent) *event)
 {
     char when[CLOCK_TEXT_BYTES];
+    if (event->watch != NULL) {
+        add_watch(out, event);
+        return;
+    }
     buf_add_format(out, "%s %s", clock_text(event->at_ms, when),
                    pb_state_word((int)event->state));
     add_word(out, "id", event->request_id);

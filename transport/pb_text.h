@@ -21,6 +21,7 @@ const char *pb_state_word(int state);
 const char *pb_outcome_word(int outcome);
 const char *pb_phase_word(int phase);
 const char *pb_class_word(int class);
+const char *pb_watch_word(int kind);
 
 /* True for the states that nothing leaves by itself: SENT, HANDED_OFF, FAILED, EXPIRED,
  * CANCELLED. */

@@ -111,6 +111,20 @@ static void print_flow(const PB(ProfileFlow) *flow)
     printf("\n");
 }
 
+/* What did not come, and what is expected next. */
+static void print_watch(const PB(Watch) *watch)
+{
+    char when[CLOCK_TEXT_BYTES];
+    printf("expected %s: ", watch->name);
+    if (watch->silent_since_ms != 0) {
+        printf("SILENT since %s, %" PRIu64 " of %" PRIu64 " %s; ",
+               clock_text(watch->silent_since_ms, when), watch->seen, watch->at_least,
+               watch->delivered ? "delivered" : "accepted");
+    }
+    printf("next deadline %s\n",
+           watch->deadline_ms != 0 ? clock_text(watch->deadline_ms, when) : "none");
+}
+
 /* What was refused, in one line, when anything was. */
 static void print_refused(const PB(Stats) *stats)
 {
@@ -169,6 +183,9 @@ static void print_stats(const PB(Stats) *stats)
     }
     for (size_t i = 0; i < stats->n_flows; i++) {
         print_flow(stats->flows[i]);
+    }
+    for (size_t i = 0; i < stats->n_watches; i++) {
+        print_watch(stats->watches[i]);
     }
 }
 
@@ -273,10 +290,12 @@ static void close_follower(struct follower *follower)
 
 static void print_event(struct follower *follower, const PB(StatusEvent) *event)
 {
-    if (follower->id != NULL && strcmp(event->request_id, follower->id) != 0) {
-        return;
+    if (follower->id != NULL) {
+        if (strcmp(event->request_id, follower->id) != 0) {
+            return;
+        }
+        follower->state = (int)event->state;
     }
-    follower->state = (int)event->state;
     if (follower->options->common.json) {
         show_json(&event->base);
     } else {

@@ -1,7 +1,6 @@
 """The processes of a run and what can be done to them: kill, stop, end, start again; and whether one died by itself."""
 import pathlib
 import signal
-import struct
 import sys
 import time
 
@@ -93,23 +92,6 @@ class FaultSink(Process):
 
     def set_fault(self, fault, chance):
         tpn_harness.write_yaml(self.mode, {"fault": fault, "chance": chance})
-
-
-class Clock:
-    """The wall clock of one program: a file that clock_shim maps."""
-
-    def __init__(self, lab, name):
-        self.path = lab.dir / f"{name}.clock"
-        self.path.write_bytes(struct.pack("q", 0))
-
-    def environment(self):
-        shim = tpn_harness.BUILD_DIR / "tests" / "fault" / "libclock_shim.so"
-        check(shim.exists(), f"{shim} is not built")
-        return {"LD_PRELOAD": str(shim), "TPN_CLOCK_FILE": str(self.path)}
-
-    def step(self, offset_ms):
-        with open(self.path, "r+b") as file:
-            file.write(struct.pack("q", offset_ms))
 
 
 def make_producer(lab, broker, name, seed, rate):

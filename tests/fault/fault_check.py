@@ -21,12 +21,13 @@ import traceback
 
 import tpn_harness
 import tpn_wire
-from fault_cast import LIBZMQ_ABORT, Actor, Clock, FaultSink, make_producer
+from fault_cast import LIBZMQ_ABORT, Actor, FaultSink, make_producer
 from fault_operator import Operator
 from fault_plan import make_plan
 from fault_producer import read_journal
 from fault_requests import FORGED, spec_of
 from fault_verdict import Event, Mail, Row, judge
+from tpn_clock import Clock
 from tpn_harness import BUILD_DIR, Broker, Failure, Lab, Worker, check, pickup_profile, smtp_profile, wait_until
 from tpn_wire import SLOW, outcome_name, state_name
 

@@ -155,8 +155,9 @@ class Broker(Process):
         write_yaml(self.config_file, config or {})
         super().__init__(lab, name, [])
 
-    def write_profiles(self, profiles):
-        write_yaml(self.profiles_file, {"profiles": profiles})
+    def write_profiles(self, profiles, **more):
+        """more: other keys of the file, as expectations."""
+        write_yaml(self.profiles_file, {"profiles": profiles, **more})
 
     def command(self):
         words = [find_program("tpn-broker"), "--config", self.config_file, "--profiles",

@@ -238,25 +238,62 @@ static void assert_plans_equal(const struct settings_plan *a, const struct setti
     assert_int_equal(a->unknown_policy, b->unknown_policy);
 }
 
+/* Where the line of a key begins; one with a dot stands below its first word. *head: the caller frees it. */
+static const char *find_line(const char *block, const char *indent, const char *key,
+                             char **head)
+{
+    const char *dot = strchr(key, '.');
+    const char *at = block;
+    if (dot != NULL) {
+        char *group = mem_format("\n%s%.*s:", indent, (int)(dot - key), key);
+        at = strstr(block, group);
+        free(group);
+    }
+    *head =
+        mem_format("\n%s%s%s: ", indent, dot != NULL ? "  " : "", dot != NULL ? dot + 1 : key);
+    return at != NULL ? strstr(at, *head) : NULL;
+}
+
 /* Every key has its line with the words of its row. */
-static void check_block(const char *block)
+static void check_block(const char *block, const struct conf_row *rows, const char *indent)
 {
     size_t found = 0;
     size_t wanted = 0;
-    for (const struct conf_row *row = profile_rows; row->key != NULL; row++) {
-        char *head = mem_format("\n  #   %s: ", row->key);
-        const char *at = strstr(block, head);
+    for (const struct conf_row *row = rows; row->key != NULL; row++) {
+        char *head = NULL;
+        const char *at = find_line(block, indent, row->key, &head);
         const char *doc = at != NULL ? strstr(at, row->doc) : NULL;
         bool same = doc != NULL && doc < at + 1 + strcspn(at + 1, "\n");
         if (!same) {
-            print_error("profiles.yaml: no line \"  #   %s: DEFAULT  # %s\"\n", row->key,
-                        row->doc);
+            print_error("profiles.yaml: no line \"%sDEFAULT  # %s\"\n", head + 1, row->doc);
         }
         found += same;
         wanted++;
         free(head);
     }
     assert_int_equal(found, wanted);
+}
+
+/* The examples are good, when their profile is there. */
+static void check_expectations(const char *at)
+{
+    struct buf file;
+    struct err_text why = {0};
+    char folder[] = "/tmp/tpn-samples-XXXXXX";
+    buf_init(&file, FILE_BYTES);
+    for (; *at == '#'; at += strcspn(at, "\n") + 1) {
+        buf_add(&file, at + 2, strcspn(at + 2, "\n") + 1);
+    }
+    buf_add_text(&file, "profiles:\n  relay:\n    smtp_server: relay.example.org\n");
+    assert_non_null(mkdtemp(folder));
+    char *path = path_join(folder, "profiles.yaml");
+    assert_int_equal(path_write(path, buf_text(&file), file.len, 0600, &why), ERR_OK);
+    struct profiles *profiles = read_profiles(path);
+    profiles_free(&profiles);
+    (void)unlink(path);
+    (void)rmdir(folder);
+    free(path);
+    buf_fini(&file);
 }
 
 static void profiles_sample_has_every_key_and_default(void **state)
@@ -272,7 +309,12 @@ static void profiles_sample_has_every_key_and_default(void **state)
     read_file(SAMPLES "profiles.yaml", &text);
     const char *block = strstr(buf_text(&text), BLOCK);
     assert_non_null(block);
-    check_block(block);
+    check_block(block, profile_rows, "  #   ");
+    block = strstr(buf_text(&text), "\n# expectations:");
+    assert_non_null(block);
+    check_block(block, expectation_rows, "#     ");
+    check_expectations(block + 1);
+    block = strstr(buf_text(&text), BLOCK);
     char folder[] = "/tmp/tpn-samples-XXXXXX";
     assert_non_null(mkdtemp(folder));
     char *path = path_join(folder, "profiles.yaml");

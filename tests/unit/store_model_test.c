@@ -211,7 +211,10 @@ static void random_op(const struct known *known, struct dice *dice, struct store
         random_move(known, dice, op, unique_ms);
         break;
     case STORE_NOTE:
-        op->note.pk = any_pk(known, dice);
+        op->note.pk = dice_roll(dice, 4) != 0 ? any_pk(known, dice) : 0;
+        op->note.keep = dice_roll(dice, 2) != 0 ? "kept/of-a-note" : NULL;
+        op->note.data = dice_roll(dice, 3) != 0 ? (const uint8_t *)"value" : NULL;
+        op->note.len = (size_t)dice_roll(dice, 6);
         break;
     case STORE_GET:
         op->get.producer = dice_roll(dice, 2) != 0 ? producers[dice_roll(dice, 2)] : NULL;

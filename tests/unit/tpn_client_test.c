@@ -63,6 +63,27 @@ static void fake_publish(struct fake *fake, char *id)
                      ERR_OK);
 }
 
+/* An event of no request. */
+static void fake_silence(struct fake *fake)
+{
+    PB(StatusEvent) event = PB_INIT(STATUS_EVENT);
+    PB(Watch) watch = PB_INIT(WATCH);
+    char topic[WIRE_TOPIC_BYTES];
+    uint8_t bytes[512];
+    event.epoch = 7;
+    event.sequence = ++fake->sequence;
+    event.producer = (char *)(uintptr_t) "tpn-broker";
+    event.reason = (char *)(uintptr_t) "nothing came";
+    watch.name = (char *)(uintptr_t) "alerts";
+    watch.kind = PB_WATCH(SILENT);
+    event.watch = &watch;
+    size_t len = protobuf_c_message_pack(&event.base, bytes);
+    assert_int_equal(wire_publish(bus_socket(fake->status),
+                                  wire_topic("tpn-broker", "SILENT", "alerts", topic), bytes,
+                                  len),
+                     ERR_OK);
+}
+
 static void fake_submit(struct fake *fake, struct wire_in *in)
 {
     int number = atomic_load(&fake->submits);
@@ -91,6 +112,7 @@ static void fake_submit(struct fake *fake, struct wire_in *in)
                          ERR_OK);
     }
     fake_publish(fake, id);
+    fake_silence(fake);
 }
 
 static void fake_query(struct fake *fake, struct wire_in *in)
@@ -367,12 +389,23 @@ static void test_bytes_without_id_get_one(void **state)
 
 struct heard {
     int events;
+    int silences;
     int known, unknown;
 };
 
 static void on_event(void *arg, const struct tpn_event *event)
 {
     struct heard *heard = arg;
+    if (event->watch != TPN_WATCH_NONE) {
+        assert_int_equal(event->watch, TPN_WATCH_SILENT);
+        assert_string_equal(event->expectation, "alerts");
+        assert_string_equal(event->id, "");
+        assert_int_equal(event->state, TPN_STATE_NONE);
+        assert_string_equal(event->reason, "nothing came");
+        heard->silences++;
+        return;
+    }
+    assert_string_equal(event->expectation, "");
     assert_string_equal(event->producer, "lab");
     assert_int_equal(event->state, TPN_STATE_SENT);
     heard->events++;
@@ -396,14 +429,15 @@ static void test_follow_and_query(void **state)
     (void)state;
     fake_start(&fake, "b");
     struct tpn_client *client = open_client(&fake, PATIENCE_MS, PATIENCE_MS);
-    assert_int_equal(tpn_follow(client, "lab", on_event, &heard, NULL), TPN_OK);
+    assert_int_equal(tpn_follow(client, NULL, on_event, &heard, NULL), TPN_OK);
     publish(client, "id-1",
             id); /* busy for ever: sent again and again, with an event each time */
     int64_t until = clock_mono_ms() + PATIENCE_MS;
-    while (heard.events < 2 && clock_mono_ms() < until) {
+    while ((heard.events < 2 || heard.silences < 1) && clock_mono_ms() < until) {
         (void)tpn_poll(client, 100);
     }
     assert_true(heard.events >= 2);
+    assert_true(heard.silences >= 1);
     const char *ids[100];
     char names[100][16];
     for (int i = 0; i < 100; i++) {

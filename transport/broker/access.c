@@ -4,6 +4,7 @@
 #include "access.h"
 
 #include "digest.h"
+#include "expectation.h"
 #include "map.h"
 #include "mem.h"
 #include "path.h"
@@ -221,6 +222,10 @@ static void *new_entry(void *target, const char *name, struct err_text *why)
     if (!bus_key_name_good(name)) {
         (void)err_set(why, ERR_INVALID, "a name is 1 to %d of A-Z a-z 0-9 . _ @ + = : -",
                       BUS_KEY_NAME_BYTES - 1);
+        return NULL;
+    }
+    if (strcmp(name, EXPECTATION_BROKER) == 0) {
+        (void)err_set(why, ERR_CONFLICT, "is the broker's own name");
         return NULL;
     }
     if (map_get_text(access->by_name, name) != NULL) {

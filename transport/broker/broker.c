@@ -183,6 +183,7 @@ static void tick(void *arg)
     schedule_expire(&broker->schedule);
     share_tick(broker);
     probe_desk_tick(broker);
+    watches_tick(broker);
     loop_timer_arm(&broker->tick, broker->conf->beat_ms);
 }
 
@@ -324,6 +325,7 @@ void broker_reload(struct broker *broker)
     /* A refused file leaves the old profiles in force; read_profiles has said so. */
     if (read_profiles(broker) == ERR_OK) {
         profiles_each(broker->profiles, release, broker);
+        watches_renew(broker);
         loop_again(broker->loop);
     }
     keeper_reload(broker);
@@ -421,6 +423,7 @@ void broker_stop(struct broker *broker)
     refusal_fini(broker);
     brakes_free(&broker->brakes);
     pause_fini(&broker->pauses);
+    watches_fini(broker);
     profiles_free(&broker->profiles);
     bus_context_free(&broker->zmq_context);
     broker->loop = NULL;

@@ -24,6 +24,7 @@
 #include "schedule.h"
 #include "steady.h"
 #include "supersede.h"
+#include "watch.h"
 
 #include <stdbool.h>
 
@@ -43,6 +44,7 @@ struct broker {
     struct brakes brakes;
     struct pauses pauses;
     struct superseding superseding;
+    struct watches watches;
     struct roster roster;
     struct leases leases;
     struct schedule schedule;

@@ -3,9 +3,11 @@
 
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "bus_lock.h"
+#include "expectation.h"
 #include "mem.h"
 #include "path.h"
 
@@ -34,6 +36,10 @@ static enum err check_all(void *target, const char **field, struct err_text *why
     if (conf->retry.count > BROKER_RETRY_STEPS) {
         *field = "retry.delays";
         return err_set(why, ERR_CONFIG, "at most %d entries", BROKER_RETRY_STEPS);
+    }
+    if (strcmp(conf->plain_producer, EXPECTATION_BROKER) == 0) {
+        *field = "plain_producer";
+        return err_set(why, ERR_CONFIG, "is the broker's own name");
     }
     if (conf->liveness_ms < 2 * conf->beat_ms) {
         *field = "worker.liveness";

@@ -46,6 +46,9 @@ void gate_send_error(struct bus *bus, const struct wire_in *in)
 static void send_receipt(struct broker *broker, const struct wire_peer *peer,
                          const PB(Receipt) *receipt)
 {
+    if (peer->len == 0) {
+        return; /* our own request: gate_own */
+    }
     /* A producer that does not read its receipts asks again with the same id. */
     if (bus_send(broker->submit, peer, WIRE_RECEIPT, &receipt->base, NULL) != ERR_OK) {
         log_debug("send", "verb=RECEIPT request=%s result=dropped", receipt->id);
@@ -183,6 +186,9 @@ struct submission {
 static void note(const struct submission *submission, enum refusal_kind kind, const char *rule)
 {
     char who[STORE_PRODUCER_BYTES + 16];
+    if (submission->peer.len == 0) {
+        return; /* after a restart it is made again, that is all */
+    }
     (void)snprintf(who, sizeof who, "producer %s", submission->request->lane->key.producer);
     refusal_note(submission->broker, kind,
                  &(struct refusal_text){.who = who,
@@ -388,11 +394,29 @@ static void accept(struct broker *broker, const char *producer, struct wire_in *
     }
 }
 
+/* Why nothing is accepted now; null = it is. */
+static const char *why_busy(const struct broker *broker)
+{
+    const char *why = NULL;
+    if (broker->draining) {
+        return "the broker is going down";
+    }
+    if (broker->closed[0] != '\0') {
+        return broker->closed;
+    }
+    if (!ledger_healthy(broker->ledger, &why)) {
+        return why;
+    }
+    return ledger_depth(broker->ledger) > MAX_DEPTH_OPS ||
+                   broker->accepting_bytes > MAX_WAITING_BYTES
+               ? "too many requests wait for the disk"
+               : NULL;
+}
+
 static void submit(struct broker *broker, const struct access_entry *who, struct wire_in *in)
 {
     const PB(NotificationRequest) *parsed = (const PB(NotificationRequest) *)in->body;
     struct gate_secret secret;
-    const char *why = NULL;
     uint32_t wait_ms = 0;
     if (!keeper_accepts(broker, who, in, &wait_ms)) {
         if (wait_ms == 0) {
@@ -400,21 +424,37 @@ static void submit(struct broker *broker, const struct access_entry *who, struct
         } else {
             busy_for(broker, &in->peer, parsed->id, in->fault.rule, wait_ms);
         }
-    } else if (!gate_secret_take(broker, who, in, &secret) ||
-               !good_request(parsed, &in->fault)) {
+        return;
+    }
+    if (!gate_secret_take(broker, who, in, &secret) || !good_request(parsed, &in->fault)) {
         reject(broker, &in->peer, parsed->id, &in->fault);
-    } else if (broker->draining) {
-        busy(broker, &in->peer, parsed->id, "the broker is going down");
-    } else if (broker->closed[0] != '\0') {
-        busy(broker, &in->peer, parsed->id, broker->closed);
-    } else if (!ledger_healthy(broker->ledger, &why)) {
+        return;
+    }
+    const char *why = why_busy(broker);
+    if (why != NULL) {
         busy(broker, &in->peer, parsed->id, why);
-    } else if (ledger_depth(broker->ledger) > MAX_DEPTH_OPS ||
-               broker->accepting_bytes > MAX_WAITING_BYTES) {
-        busy(broker, &in->peer, parsed->id, "too many requests wait for the disk");
     } else {
         accept(broker, who->name, in, &secret);
     }
+}
+
+bool gate_own(struct broker *broker, const char *producer,
+              const PB(NotificationRequest) *request)
+{
+    const struct gate_secret secret = {.sealed_here = false};
+    struct wire_in in = {.body = (ProtobufCMessage *)(uintptr_t)&request->base};
+    if (why_busy(broker) != NULL) {
+        return false;
+    }
+    if (!good_request(request, &in.fault)) {
+        bug("our own request %s: %s %s", request->id, in.fault.field, in.fault.rule);
+    }
+    size_t len = protobuf_c_message_get_packed_size(&request->base);
+    uint8_t *packed = mem_zero(1, len + 1);
+    in.raw = wire_blob_copy(packed, protobuf_c_message_pack(&request->base, packed));
+    free(packed);
+    accept(broker, producer, &in, &secret);
+    return true;
 }
 
 /* Only its own: the producer's name is the name of its key. */

@@ -10,6 +10,8 @@
 
 #include <stdbool.h>
 
+struct broker;
+
 /* bus_message_fn of the submit socket; arg is the broker. */
 void gate_message(void *arg, struct bus *bus, enum err err, struct wire_in *in);
 
@@ -20,6 +22,11 @@ enum gate_password { GATE_NO_PASSWORD, GATE_SEALED_PASSWORD };
  * rule. */
 bool gate_check_secrets(const PB(MailingSettings) *settings, enum gate_password password,
                         struct wire_fault *fault);
+
+/* Accept a request of the broker's own, as of that producer: nobody is answered. False: nothing is accepted now, try again. One
+ * that breaks a rule is a bug of ours. */
+bool gate_own(struct broker *broker, const char *producer,
+              const PB(NotificationRequest) *request);
 
 /* ERROR to a peer whose message could not be used; for every socket. */
 void gate_send_error(struct bus *bus, const struct wire_in *in);

@@ -18,6 +18,7 @@
 #include "top.h"
 #include "trespass.h"
 #include "version.h"
+#include "watch.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -419,8 +420,12 @@ static void send_stats(struct broker *broker, const struct wire_peer *peer,
     stats.poisoned = broker->poisoned;
     struct hold_list holds = {0};
     struct flow_list flows = {0};
+    struct watch_lines watches = {0};
     hold_collect(broker, &holds);
     flow_collect(broker, &flows);
+    watches_collect(broker, &watches);
+    stats.watches = watches.pointers;
+    stats.n_watches = watches.count;
     struct held_list held = held_profiles(&holds);
     stats.holds = hold_pointers(&holds);
     stats.n_holds = holds.count;
@@ -435,6 +440,8 @@ static void send_stats(struct broker *broker, const struct wire_peer *peer,
     free(held.items);
     hold_fini(&holds);
     flow_fini(&flows);
+    free(watches.items);
+    free(watches.pointers);
     free(info_pointers);
     free(infos);
 }

@@ -134,6 +134,9 @@ static void values_came(void *arg, struct ledger_op *op)
             good = pause_load(broker, value->data, value->len);
         } else if (strncmp(value->name, KEEP_BRAKE, prefix) == 0) {
             good = load_brake(broker, value->name + prefix, value);
+        } else if (strncmp(value->name, WATCH_KEEP, sizeof WATCH_KEEP - 1) == 0) {
+            good = watches_restore(broker, value->name + sizeof WATCH_KEEP - 1, value->data,
+                                   value->len);
         }
         if (!good) {
             log_error("keep", "name=%s result=unreadable", value->name);
@@ -141,6 +144,8 @@ static void values_came(void *arg, struct ledger_op *op)
     }
     if (count == VALUES_AT_ONCE) {
         ask_values(broker, op->store.kept.values[count - 1].name);
+    } else {
+        watches_begin(broker);
     }
 }
 

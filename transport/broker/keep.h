@@ -1,5 +1,5 @@
 /* What the broker keeps in the store beside the requests: pauses, and of each profile its breakers and what its limits
- * counted. So a refused login, a pause and a day's count hold over a restart. */
+ * counted; what was looked at of what is expected (watch.h). So a refused login, a pause and a day's count hold over a restart. */
 #ifndef TPN_KEEP_H
 #define TPN_KEEP_H
 

@@ -25,6 +25,7 @@ struct profiles {
     size_t count;
     struct map *by_name;
     struct rule_list rules; /* for all profiles, behind their own */
+    struct expectation_list expectations;
 };
 
 #define AT(field) offsetof(struct profile, settings.field)
@@ -126,6 +127,9 @@ static enum err check_profile(void *target, const char **field, struct err_text 
         *field = "time_zone";
         return ERR_CONFIG;
     }
+    if (canary_prepare(profile, field, why) != ERR_OK) {
+        return ERR_CONFIG;
+    }
     enum err err = settings_plan(&profile->settings, &profile->plan, &name, why);
     if (err != ERR_OK) {
         *field = key_of(name);
@@ -225,12 +229,51 @@ const struct conf_row profile_rows[] = {
      .offset = offsetof(struct profile, time_zone),
      .default_text = "",
      .max = 64,
-     .doc = "zone of the quiet hours, as Europe/Berlin; default that of the broker's machine"},
+     .doc = "zone of quiet hours and canary, as Europe/Berlin; default that of the broker's "
+            "machine"},
     {.key = "quiet_urgent",
      .kind = CONF_BOOL,
      .offset = offsetof(struct profile, quiet_urgent),
      .default_text = "false",
      .doc = "urgent mail keeps the quiet hours, too"},
+    {.key = "canary.to",
+     .kind = CONF_TEXT,
+     .offset = offsetof(struct profile, canary.to),
+     .default_text = "",
+     .max = 1024,
+     .doc = "address that gets a mail of the broker's own by a timetable; empty = no canary"},
+    {.key = "canary.from",
+     .kind = CONF_TEXT,
+     .offset = offsetof(struct profile, canary.from),
+     .default_text = "",
+     .max = 1024,
+     .doc = "its sender; default user_name when that is an address, else to"},
+    {.key = "canary.at",
+     .kind = CONF_TEXT,
+     .offset = offsetof(struct profile, canary.at),
+     .default_text = "",
+     .max = 5,
+     .doc = "time of the day at which it is sent, as 06:30"},
+    {.key = "canary.every",
+     .kind = CONF_DURATION,
+     .wide = true,
+     .offset = offsetof(struct profile, canary.every_ms),
+     .default_text = "0s",
+     .max = 24 * HOUR,
+     .doc = "in place of at: so often, but for the quiet hours"},
+    {.key = "canary.days",
+     .kind = CONF_TEXTS,
+     .offset = offsetof(struct profile, canary.days),
+     .check = timetable_check_days,
+     .doc = "days of the week, as mon-fri, sat or daily; default mon-fri"},
+    {.key = "canary.deadline",
+     .kind = CONF_DURATION,
+     .wide = true,
+     .offset = offsetof(struct profile, canary.deadline_ms),
+     .default_text = "15min",
+     .min = 1000,
+     .max = 12 * HOUR,
+     .doc = "not delivered so long after it was due, it is told as silence"},
     {.key = "breaker_failures",
      .kind = CONF_UINT,
      .offset = offsetof(struct profile, breaker_failures),
@@ -259,6 +302,7 @@ static void profile_free(struct profile *profile)
 {
     conf_free(profile_rows, profile);
     rule_list_fini(&profile->rules);
+    canary_fini(&profile->canary);
     zone_free(&profile->zone);
     free(profile->settings.reply_rules);
     free(profile->wire.name);
@@ -314,6 +358,31 @@ static void fill(void *item, const char *preset)
     preset_fill(profile_rows, item, preset);
 }
 
+static const struct profile *find_item(const struct profiles *profiles, const char *name)
+{
+    for (size_t i = 0; i < profiles->count; i++) {
+        if (strcmp(profiles->items[i]->wire.name, name) == 0) {
+            return profiles->items[i];
+        }
+    }
+    return NULL;
+}
+
+/* What is expected of a profile that is not there would be missed for ever. */
+static enum err check_expected(const struct profiles *profiles, const char **field,
+                               struct err_text *why)
+{
+    *field = "expectations";
+    for (size_t i = 0; i < profiles->expectations.count; i++) {
+        const struct expectation *what = profiles->expectations.items[i];
+        if (what->profile[0] != '\0' && find_item(profiles, what->profile) == NULL) {
+            return err_set(why, ERR_CONFIG, "%s: profile: no profile \"%.64s\"", what->name,
+                           what->profile);
+        }
+    }
+    return ERR_OK;
+}
+
 static const struct conf_map profile_map = {profile_rows, new_item, "preset", fill};
 /* A failover is another profile of the file. */
 static enum err check_file(void *target, const char **field, struct err_text *why)
@@ -324,18 +393,15 @@ static enum err check_file(void *target, const char **field, struct err_text *wh
         const struct profile *profile = profiles->items[i];
         for (size_t k = 0; k < profile->failover.count; k++) {
             const char *name = profile->failover.items[k];
-            bool known = false;
-            for (size_t j = 0; j < profiles->count; j++) {
-                known = known || (j != i && strcmp(profiles->items[j]->wire.name, name) == 0);
-            }
-            if (!known) {
+            const struct profile *other = find_item(profiles, name);
+            if (other == NULL || other == profile) {
                 return err_set(why, ERR_CONFIG,
                                "%s: failover_profile: no other profile \"%.64s\"",
                                profile->wire.name, name);
             }
         }
     }
-    return ERR_OK;
+    return check_expected(profiles, field, why);
 }
 
 static const struct conf_row file_rows[] = {
@@ -343,6 +409,11 @@ static const struct conf_row file_rows[] = {
      .kind = CONF_MAP,
      .map = &profile_map,
      .doc = "mailing profiles by name"},
+    {.key = "expectations",
+     .kind = CONF_MAP,
+     .offset = offsetof(struct profiles, expectations),
+     .map = &expectation_map,
+     .doc = "traffic that must come, by name"},
     {.key = "reply_rules",
      .kind = CONF_MAP,
      .offset = offsetof(struct profiles, rules),
@@ -425,6 +496,7 @@ void profiles_free(struct profiles **profiles_p)
     }
     free(profiles->items);
     rule_list_fini(&profiles->rules);
+    expectation_list_fini(&profiles->expectations);
     free(profiles);
     *profiles_p = NULL;
 }
@@ -460,4 +532,17 @@ void profiles_each(const struct profiles *profiles,
 size_t profiles_count(const struct profiles *profiles)
 {
     return profiles->count;
+}
+
+void profiles_expectations(const struct profiles *profiles,
+                           void (*fn)(void *arg, const struct expectation *what), void *arg)
+{
+    for (size_t i = 0; i < profiles->expectations.count; i++) {
+        fn(arg, profiles->expectations.items[i]);
+    }
+    for (size_t i = 0; i < profiles->count; i++) {
+        if (profiles->items[i]->canary.to[0] != '\0') {
+            fn(arg, &profiles->items[i]->canary.expected);
+        }
+    }
 }

@@ -3,7 +3,9 @@
 #define TPN_PROFILE_H
 
 #include "buf.h"
+#include "canary.h"
 #include "conf.h"
+#include "expectation.h"
 #include "pb.h"
 #include "rule_list.h"
 #include "settings.h"
@@ -25,8 +27,9 @@ struct profile {
     uint64_t max_age_ms;            /* 0 = the broker's */
     struct conf_texts quiet_hours;  /* spans of hours.h */
     bool quiet_urgent;              /* they hold urgent mail, too */
-    char *time_zone;                /* of the quiet hours; "" = the machine's */
+    char *time_zone;                /* of quiet hours and canary; "" = the machine's */
     struct zone *zone;              /* owned: that one */
+    struct canary canary;
     uint32_t breaker_failures;
     uint32_t breaker_wait_ms;
     uint32_t quota_wait_ms;
@@ -48,7 +51,11 @@ const struct profile *profiles_version(const struct profiles *profiles, uint64_t
 void profiles_each(const struct profiles *profiles,
                    void (*fn)(void *arg, const struct profile *profile), void *arg);
 
-/* How many there are. */
+/* Call fn for each expectation of the file, and for each profile that has a canary. Borrowed as the profiles are. */
+void profiles_expectations(const struct profiles *profiles,
+                           void (*fn)(void *arg, const struct expectation *what), void *arg);
+
+/* How many profiles there are. */
 size_t profiles_count(const struct profiles *profiles);
 
 /* The rows of one profile, for the tests that hold sample and manual against them. */

@@ -11,7 +11,7 @@
  *   body     the request's bytes as its producer sent them               until SENT or HANDED_OFF; else until retention ends
  *   edit     what an operator changed of it, beside the body             as the body
  *   labels   texts "name=value" -> rows                                  until the history of the row ends
- *   history  every event of every request, append-only, in commit order  by whole days, by a retention time of its own
+ *   history  every event, of a request or of none, append-only, in commit order  by whole days, by a retention time of its own
  *   audit    what operators did and were refused, append-only            as the history
  *   kept     small named values of the broker (pauses, counters)         until forgotten by name
  *
@@ -208,7 +208,11 @@ struct store_op {
                    driven again (REFUSED "the body is gone" when it is not there). A move that leaves visible_at_ms as it
                    was is cheaper: the index of the lanes is not touched. So leases and permits should leave it */
         struct {
-            uint64_t pk;
+            uint64_t pk; /* 0 = an event of no request */
+            const char *
+                keep; /* borrowed: name of a kept value that is set in the same commit; null = none */
+            const uint8_t *data; /* borrowed: as in keep */
+            size_t len;
         } note;
         struct {
             uint64_t pk;

@@ -228,11 +228,18 @@ static void op_move(struct memory_store *store, struct store_op *op)
 
 static void op_note(struct memory_store *store, struct store_op *op)
 {
-    struct item *item = find(store, op->note.pk);
-    op->result = item != NULL ? STORE_DONE : STORE_NOT_FOUND;
-    if (item != NULL) {
-        add_event(store, op, &item->row, clock_wall_ms());
+    struct store_row nobody = {.pk = 0};
+    struct item *item = op->note.pk != 0 ? find(store, op->note.pk) : NULL;
+    if (op->note.pk != 0 && item == NULL) {
+        op->result = STORE_NOT_FOUND;
+        return;
     }
+    add_event(store, op, item != NULL ? &item->row : &nobody, clock_wall_ms());
+    if (op->note.keep != NULL) {
+        struct store_op keep = store_note_keep(op);
+        memory_kept_set(&store->kept, &keep);
+    }
+    op->result = STORE_DONE;
 }
 
 static void op_hold(struct memory_store *store, struct store_op *op)

@@ -181,17 +181,26 @@ static bool check_audit(struct store_op *op)
     return true;
 }
 
-static bool check_keep(struct store_op *op)
+static bool check_value(struct store_op *op, const char *name, const uint8_t *data, size_t len)
 {
-    if (op->keep.name == NULL || op->keep.name[0] == '\0') {
+    if (name == NULL || name[0] == '\0') {
         store_op_refuse(op, "name: empty");
         return false;
     }
-    if (op->keep.data != NULL && op->keep.len > STORE_VALUE_MAX_BYTES) {
+    if (data != NULL && len > STORE_VALUE_MAX_BYTES) {
         store_op_refuse(op, "value: larger than %d bytes", STORE_VALUE_MAX_BYTES);
         return false;
     }
-    return check_text(op, "name", op->keep.name, STORE_NAME_BYTES);
+    return check_text(op, "name", name, STORE_NAME_BYTES);
+}
+
+static bool check_note(struct store_op *op)
+{
+    if (op->event == NULL) {
+        store_op_refuse(op, "event: a note without one");
+        return false;
+    }
+    return op->note.keep == NULL || check_value(op, op->note.keep, op->note.data, op->note.len);
 }
 
 static bool check_limit(struct store_op *op, size_t limit)
@@ -233,11 +242,7 @@ bool store_op_check(struct store_op *op)
     case STORE_MOVE:
         return check_move(op);
     case STORE_NOTE:
-        if (op->event == NULL) {
-            store_op_refuse(op, "event: a note without one");
-            return false;
-        }
-        return true;
+        return check_note(op);
     case STORE_GET:
         if (op->get.id == NULL || op->get.id[0] == '\0') {
             store_op_refuse(op, "id: empty");
@@ -263,7 +268,7 @@ bool store_op_check(struct store_op *op)
     case STORE_SEGMENTS:
         return check_log(op, op->segments.log) && check_limit(op, op->segments.limit);
     case STORE_KEEP:
-        return check_keep(op);
+        return check_value(op, op->keep.name, op->keep.data, op->keep.len);
     case STORE_KEPT:
         return check_limit(op, op->kept.limit);
     case STORE_SWEEP:
@@ -280,6 +285,13 @@ bool store_op_check(struct store_op *op)
     }
     store_op_refuse(op, "kind: no such operation %d", (int)op->kind);
     return false;
+}
+
+struct store_op store_note_keep(const struct store_op *note)
+{
+    return (struct store_op){
+        .kind = STORE_KEEP,
+        .keep = {.name = note->note.keep, .data = note->note.data, .len = note->note.len}};
 }
 
 void store_op_reset(struct store_op *op)

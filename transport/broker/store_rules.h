@@ -53,6 +53,9 @@ struct store_lane *store_lanes_add(struct store_lane **items, size_t *count);
 struct store_segment *store_segments_add(struct store_segment **items, size_t *count);
 struct store_value *store_values_add(struct store_value **items, size_t *count);
 
+/* The KEEP that goes with a NOTE that has one. It borrows what the note borrows. */
+struct store_op store_note_keep(const struct store_op *note);
+
 /* The next label of a row's labels: *cursor begins as the labels (null = none). Copies the line without its end into out;
  * false at the end. */
 bool store_label_next(const char **cursor, char out[STORE_LABEL_BYTES]);

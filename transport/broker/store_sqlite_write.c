@@ -359,25 +359,37 @@ int sqlite_write_move(struct sqlite_store *store, struct store_op *op)
     return rc;
 }
 
+/* Its row names it as the newest one. */
+static int point_at_event(struct sqlite_store *store, const int64_t values[4])
+{
+    const int64_t update[2] = {values[0], values[1]};
+    sqlite3_stmt *statement = sqlite_db_statement(store, SQL_REQUEST_EVENT);
+    sqlite_db_bind_ints(statement, 1, update, 2);
+    sqlite_head_place(store, (uint64_t)values[1])->last_event = (uint64_t)values[0];
+    return sqlite_db_run(statement);
+}
+
 int sqlite_write_note(struct sqlite_store *store, struct store_op *op)
 {
-    struct sqlite_head head;
-    int rc = sqlite_head_read(store, op->note.pk, &head);
+    struct sqlite_head head = {.pk = 0};
+    int rc = op->note.pk != 0 ? sqlite_head_read(store, op->note.pk, &head) : SQLITE_OK;
     if (rc != SQLITE_OK) {
         return rc;
     }
-    if (head.pk == 0) {
+    if (head.pk != op->note.pk) {
         op->result = STORE_NOT_FOUND;
         return SQLITE_OK;
     }
     store->wrote = true;
     const int64_t values[4] = {(int64_t)sqlite_event_number(store, op), (int64_t)op->note.pk,
                                (int64_t)head.last_event, clock_wall_ms()};
-    const int64_t update[2] = {values[0], values[1]};
-    sqlite3_stmt *statement = sqlite_db_statement(store, SQL_REQUEST_EVENT);
-    sqlite_db_bind_ints(statement, 1, update, 2);
-    rc = sqlite_db_run(statement);
-    sqlite_head_place(store, op->note.pk)->last_event = (uint64_t)values[0];
+    if (head.pk != 0) {
+        rc = point_at_event(store, values);
+    }
+    if (rc == SQLITE_OK && op->note.keep != NULL) {
+        struct store_op keep = store_note_keep(op);
+        rc = sqlite_write_keep(store, &keep);
+    }
     op->result = STORE_DONE;
     return rc == SQLITE_OK ? sqlite_event_add(store, op, values) : rc;
 }
