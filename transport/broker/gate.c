@@ -232,6 +232,7 @@ static void accepted(void *arg, struct ledger_op *op)
 {
     struct submission *submission = arg;
     struct request *request = submission->request;
+    submission->broker->accepting--;
     submission->broker->accepting_bytes -= wire_blob_len(request->body);
     answer(submission, op);
     if (op->store.result == STORE_DONE) {
@@ -363,6 +364,7 @@ static void accept(struct broker *broker, const char *producer, struct wire_in *
     op->store.accept.labels = op->texts;
     op->store.accept.body = wire_blob_data(request->body);
     op->store.accept.body_len = wire_blob_len(request->body);
+    broker->accepting++;
     broker->accepting_bytes += op->store.accept.body_len;
     digest_sha256(op->store.accept.body, op->store.accept.body_len, op->store.accept.digest);
     if (secret->sealed_here) { /* another sealing gives other bytes */
@@ -408,6 +410,7 @@ static const char *why_busy(const struct broker *broker)
         return why;
     }
     return ledger_depth(broker->ledger) > MAX_DEPTH_OPS ||
+                   broker->accepting > MAX_DEPTH_OPS || /* of one key wait for each other */
                    broker->accepting_bytes > MAX_WAITING_BYTES
                ? "too many requests wait for the disk"
                : NULL;
