@@ -49,7 +49,10 @@ class Operator:
         question = pb.QueueList(limit=AT_ONCE, filter=pb.QueueFilter(id_prefix=f"{name}-", states=[
             pb.State.Value(f"STATE_{dice.choice(EDITABLE)}")]))
         with self.desk() as desk, contextlib.suppress(tpn_wire.NoAnswer):
-            page = desk.answer([b"TPN1.QUEUE_LS", question.SerializeToString()], ANSWER_MS)[1]
+            page = pb.QueuePage(next=1)
+            while page.next and not page.requests:
+                page = desk.answer([b"TPN1.QUEUE_LS", question.SerializeToString()], ANSWER_MS)[1]
+                question.after = page.next
             for request in page.requests:
                 if request.id in bases and dice.random() < 0.5:
                     edit = self.edit(dice, spec_of(self.seed, name, *bases[request.id]))
@@ -76,9 +79,15 @@ class Operator:
         return contextlib.closing(tpn_wire.Publisher(self.lab.pb, self.broker.endpoints["admin"]))
 
     def ask(self, operation, timeout_ms=ANSWER_MS, **fields):
+        """Of a filter page by page: the broker looks at so many rows at a time."""
         body = self.lab.pb.QueueAct(operation=self.lab.pb.Operation.Value(f"OPERATION_{operation}"), reason="by chance", **fields)
         setattr(body, "operator", WHO)
+        done = 0
         with self.desk() as desk, contextlib.suppress(tpn_wire.NoAnswer):
-            reply = desk.answer([b"TPN1.QUEUE_ACT", body.SerializeToString()], timeout_ms)[1]
-            return sum(result.done for result in reply.results)
-        return 0
+            while True:
+                reply = desk.answer([b"TPN1.QUEUE_ACT", body.SerializeToString()], timeout_ms)[1]
+                done += sum(result.done for result in reply.results)
+                body.after = reply.next
+                if not reply.next or (reply.results and operation != "RELEASE"):
+                    break
+        return done
