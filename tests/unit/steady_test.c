@@ -27,6 +27,31 @@ static struct steady begin(void)
     return steady;
 }
 
+static void begins_behind_what_was_written(void **state)
+{
+    static const struct {
+        int64_t newest_ms;
+        int64_t wanted_ms;
+    } rows[] = {
+        {0, START_MS},
+        {START_MS - HOUR_MS, START_MS},
+        {START_MS + HOUR_MS, START_MS + HOUR_MS},
+        {START_MS + 24LL * HOUR_MS, START_MS + 24LL * HOUR_MS},
+        {START_MS + 24LL * HOUR_MS + 1, START_MS}, /* that clock was wrong */
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct steady steady = begin();
+        steady_begin(&steady, rows[i].newest_ms);
+        assert_int_equal(steady_now_ms(&steady), rows[i].wanted_ms);
+        pass_ms(1000); /* at half speed, while it is ahead */
+        int64_t more_ms = rows[i].wanted_ms == START_MS ? 1000 : 500;
+        assert_int_equal(steady_now_ms(&steady), rows[i].wanted_ms + more_ms);
+        now.wall_ms += 48LL * HOUR_MS; /* somebody sets it right */
+        assert_int_equal(steady_now_ms(&steady), now.wall_ms);
+    }
+}
+
 static void follows_the_clock(void **state)
 {
     (void)state;
@@ -89,6 +114,7 @@ static void a_mistake_that_is_mended_leaves_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(begins_behind_what_was_written),
         cmocka_unit_test(follows_the_clock),
         cmocka_unit_test(leaps_forward_with_it),
         cmocka_unit_test(goes_on_at_half_speed_when_it_falls_back),

@@ -272,6 +272,7 @@ static enum err open_store(struct broker *broker, struct err_text *why)
     if (err != ERR_OK) {
         return err;
     }
+    steady_begin(&broker->steady, store->newest_ms);
     err = ledger_new(&broker->ledger, broker->loop, &store, broker->status, why);
     if (store != NULL) {
         store->engine->close(&store);

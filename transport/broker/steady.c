@@ -8,6 +8,15 @@
 
 enum { US_A_MS = 1000, SPEED_DIVISOR = 2 };
 
+void steady_begin(struct steady *steady, int64_t newest_ms)
+{
+    int64_t ahead_ms = newest_ms - clock_wall_ms();
+    *steady = (struct steady){.now_ms = 0};
+    if (ahead_ms > 0 && ahead_ms <= STEADY_MOST_AHEAD_MS) {
+        steady->ahead_us = ahead_ms * US_A_MS;
+    }
+}
+
 int64_t steady_now_ms(struct steady *steady)
 {
     int64_t wall_ms = clock_wall_ms();

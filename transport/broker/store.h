@@ -381,7 +381,8 @@ char *store_backup_path(const char *folder);
 /* An open store. Engines put this first in their own struct. */
 struct store {
     const struct store_engine *engine;
-    uint64_t epoch; /* of this open: higher than at any earlier one */
+    uint64_t epoch;    /* of this open: higher than at any earlier one */
+    int64_t newest_ms; /* time of the newest event when it was opened; 0 = there is none */
 };
 
 struct store_engine {

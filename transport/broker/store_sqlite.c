@@ -115,6 +115,11 @@ static enum err open_store(struct sqlite_store *store, struct err_text *why)
                             &store->has_edits) != SQLITE_OK) {
         return sqlite_db_error(store->db, ERR_STORAGE, store->path, why);
     }
+    bool any = false;
+    if (sqlite_db_query_int(store->db, "select at from history order by number desc limit 1",
+                            &store->base.newest_ms, &any) != SQLITE_OK) {
+        return sqlite_db_error(store->db, ERR_STORAGE, store->path, why);
+    }
     err = sqlite_db_raise_epoch(store, why);
     if (err != ERR_OK) {
         return err;
