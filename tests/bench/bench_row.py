@@ -9,6 +9,7 @@ import statistics
 class Setup:
     """What a side needs to know."""
     messages: int
+    kept: str = ""                               # a folder that lives until the last run of the row
 
 
 @dataclasses.dataclass(frozen=True)

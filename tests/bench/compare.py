@@ -55,12 +55,13 @@ def measure(comparison, sides, counts, options):
         comparison.proof(Setup(counts[0]))
         say(f"{comparison.name}: every one of {counts[0]} mails arrived once, by Message-ID")
     results = {side.name(): [] for side in sides}
-    for number in range(options.rounds):
-        for index, (side, count) in enumerate(zip(sides, counts)):
-            result = side.run(Setup(count))
-            results[side.name()].append(result)
-            figures = ", ".join(f"{name} {tell(value)}" for name, value in result.figures.items())
-            say(f"{comparison.name} {number + 1}/{options.rounds} {letter(index)} {side.title}: {figures}")
+    with tempfile.TemporaryDirectory(prefix="kept-") as kept:
+        for number in range(options.rounds):
+            for index, (side, count) in enumerate(zip(sides, counts)):
+                result = side.run(Setup(count, kept))
+                results[side.name()].append(result)
+                figures = ", ".join(f"{name} {tell(value)}" for name, value in result.figures.items())
+                say(f"{comparison.name} {number + 1}/{options.rounds} {letter(index)} {side.title}: {figures}")
     return results
 
 

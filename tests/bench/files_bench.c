@@ -24,13 +24,13 @@ enum { THREADS_MAX = 64, NAME_BYTES = 64 };
 /* One thread's part of the work. */
 struct writer {
     pthread_t thread;
-    int folder_fd;
     const char *content;
     size_t size;
     size_t from; /* numbers of its files */
     size_t to;
     size_t group; /* 0 = the folder is not synced */
-    int error;    /* errno of what failed, 0 = nothing */
+    int folder_fd;
+    int error; /* errno of what failed, 0 = nothing */
 };
 
 static int write_file(const struct writer *writer, size_t number)
