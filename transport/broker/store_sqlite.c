@@ -47,6 +47,12 @@ static op_fn *const op_fns[STORE_KIND_COUNT] = {
     [STORE_KEEP] = sqlite_write_keep,     [STORE_KEPT] = sqlite_read_kept,
 };
 
+/* These ops never look at the history. */
+enum {
+    BLIND_OPS = 1u << STORE_ACCEPT | 1u << STORE_MOVE | 1u << STORE_NOTE | 1u << STORE_HOLD |
+                1u << STORE_EDIT | 1u << STORE_AUDIT | 1u << STORE_KEEP
+};
+
 /* The store is the first member, so the two have one address. */
 static struct sqlite_store *of(struct store *store)
 {
@@ -79,6 +85,7 @@ static void free_store(struct sqlite_store *store)
         (void)close(store->lock_fd);
     }
     free(store->duplicates);
+    free(store->later.entries);
     free(store->folder);
     free(store->path);
     free(store);
@@ -206,6 +213,7 @@ static void roll_back(struct sqlite_store *store)
         }
     }
     store->now = store->before;
+    store->later.count = 0;
     sqlite_db_forget_heads(store);
 }
 
@@ -285,6 +293,13 @@ static int mark_batch(struct sqlite_store *store)
     return sqlite_db_run(statement);
 }
 
+static int run_op(struct sqlite_store *store, struct store_op *op)
+{
+    bool blind = (BLIND_OPS >> op->kind & 1) != 0;
+    int rc = blind ? SQLITE_OK : sqlite_later_write(store);
+    return rc == SQLITE_OK ? op_fns[op->kind](store, op) : rc;
+}
+
 static int run_ops(struct sqlite_store *store, struct store_op *const ops[], size_t count)
 {
     int rc = sqlite_db_run(sqlite_db_statement(store, SQL_BEGIN));
@@ -293,9 +308,10 @@ static int run_ops(struct sqlite_store *store, struct store_op *const ops[], siz
         op->result = STORE_PENDING;
         op->event_number = 0;
         if (store_op_check(op)) {
-            rc = op_fns[op->kind](store, op);
+            rc = run_op(store, op);
         }
     }
+    rc = rc == SQLITE_OK ? sqlite_later_write(store) : rc;
     return rc == SQLITE_OK ? mark_batch(store) : rc;
 }
 

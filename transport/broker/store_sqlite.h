@@ -51,7 +51,7 @@ enum sql {
     SQL_LABEL_SWEEP,
     SQL_BODY_THERE,
     SQL_BODY_DROP,
-    SQL_EVENT_ADD,
+    SQL_EVENTS_ADD,
     SQL_EVENT_GET,
     SQL_EVENT_PREV,
     SQL_EVENT_AFTER,
@@ -97,6 +97,20 @@ struct sqlite_head {
     bool held;
 };
 
+/* An entry of the history that the batch still has to write. */
+struct sqlite_entry {
+    int64_t values[4];   /* number, pk, number of the row's event before, time */
+    const uint8_t *data; /* borrowed from the op */
+    size_t len;
+    uint8_t chain[DIGEST_BYTES];
+};
+
+struct sqlite_later {
+    struct sqlite_entry *entries;
+    size_t count;
+    size_t room;
+};
+
 enum { SQLITE_HEADS = 16384 }; /* a power of two; 640 KB */
 
 /* The VFS of one store (store_sqlite_log.c). */
@@ -133,6 +147,7 @@ struct sqlite_store {
     int wal_pages;     /* in the log and not yet known to be in the file */
     struct sqlite_duplicate *duplicates;
     size_t duplicate_count;
+    struct sqlite_later later;
     /* Heads of rows touched of late, at pk % SQLITE_HEADS: a move seldom has to read its row
      * first. As in the transaction; forgotten as a whole when one is rolled back. */
     struct sqlite_head heads[SQLITE_HEADS];
@@ -200,6 +215,17 @@ void sqlite_db_read_text(sqlite3_stmt *statement, int column, char *out, size_t 
 
 /* The row under a statement whose columns are those of a request. */
 void sqlite_db_read_row(sqlite3_stmt *statement, struct store_row *row);
+
+/* ---- store_sqlite_later.c: the history entries of a batch, inserted by one statement ---- */
+
+/* Let the connection see the entries that wait. SQLITE_OK or SQLite's error. */
+int sqlite_later_attach(struct sqlite_store *store) NODISCARD;
+
+/* Let an entry wait; its data must live until the call of exec ends. */
+void sqlite_later_add(struct sqlite_store *store, const struct sqlite_entry *entry);
+
+/* Write what waits: before the commit, and before an op that looks into the history. SQLITE_OK or SQLite's error. */
+int sqlite_later_write(struct sqlite_store *store) NODISCARD;
 
 /* ---- store_sqlite_schema.c: the tables, and how they came to be ---- */
 

@@ -125,8 +125,9 @@ static const char *const texts[SQL_COUNT] = {
                         " where until <> 0 and until between ? and ? limit ?)",
     [SQL_BODY_THERE] = "select 1 from body where pk = ?",
     [SQL_BODY_DROP] = "delete from body where pk = ?",
-    [SQL_EVENT_ADD] = "insert into history (number, request, prev, at, event, chain)"
-                      " values (?, ?, ?, ?, ?, ?)",
+    /* FAIL needs no copy of the pages as they were before the statement: an error rolls the whole batch back. */
+    [SQL_EVENTS_ADD] = "insert or fail into history (number, request, prev, at, event, chain)"
+                       " select number, request, prev, at, event, chain from later",
     [SQL_EVENT_GET] = "select number, request, at, event, chain from history where number = ?",
     [SQL_EVENT_PREV] = "select prev from history where number = ?",
     [SQL_EVENT_AFTER] = "select number, request, at, event, chain from history"
@@ -337,6 +338,10 @@ enum err sqlite_db_connect(struct sqlite_store *store, struct err_text *why)
         goto out;
     }
     (void)sqlite3_wal_hook(store->db, note_wal_pages, store);
+    if (sqlite_later_attach(store) != SQLITE_OK) {
+        err = sqlite_db_error(store->db, ERR_STORAGE, store->path, why);
+        goto out;
+    }
     err = prepare_all(store, why);
 out:
     if (err != ERR_OK) {

@@ -80,9 +80,13 @@ static int find_old(struct sqlite_store *store, struct store_op *op, struct old_
 /* Is an event of that number still there? */
 static int find_event(struct sqlite_store *store, uint64_t number, bool *there)
 {
+    int rc = sqlite_later_write(store); /* the event of this very op may wait */
+    if (rc != SQLITE_OK) {
+        return rc;
+    }
     sqlite3_stmt *statement = sqlite_db_statement(store, SQL_EVENT_PREV);
     (void)sqlite3_bind_int64(statement, 1, (int64_t)number);
-    int rc = sqlite3_step(statement);
+    rc = sqlite3_step(statement);
     *there = rc == SQLITE_ROW;
     (void)sqlite3_reset(statement);
     return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;

@@ -57,12 +57,12 @@ int sqlite_event_add(struct sqlite_store *store, struct store_op *op, const int6
     if (rc != SQLITE_OK) {
         return rc;
     }
-    sqlite3_stmt *statement = sqlite_db_statement(store, SQL_EVENT_ADD);
-    sqlite_db_bind_ints(statement, 1, values, 4);
-    sqlite_db_bind_bytes(statement, 5, op->event, op->event_len);
-    sqlite_db_bind_bytes(statement, 6, store->now.chains[STORE_LOG_EVENTS].head, DIGEST_BYTES);
+    struct sqlite_entry late = {.data = op->event, .len = op->event_len};
+    memcpy(late.values, values, sizeof late.values);
+    memcpy(late.chain, store->now.chains[STORE_LOG_EVENTS].head, sizeof late.chain);
+    sqlite_later_add(store, &late);
     op->event_number = entry.number;
-    return sqlite_db_run(statement);
+    return SQLITE_OK;
 }
 
 static int find_key(struct sqlite_store *store, const struct store_op *op, uint64_t *pk,
