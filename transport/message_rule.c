@@ -42,8 +42,7 @@ enum err message_rule_mailbox(const PB(Mailbox) *box, struct message_address *ou
 {
     *part = "address";
     out->needs_utf8 = false;
-    if (address_check(box->address, why) != ERR_OK ||
-        address_to_ascii(box->address, out->text, &out->needs_utf8, why) != ERR_OK) {
+    if (address_to_ascii(box->address, out->text, &out->needs_utf8, why) != ERR_OK) {
         return ERR_INVALID;
     }
     const char *fault = fault_of(CHECK_LINE, box->name);

@@ -87,6 +87,24 @@ static enum text_fault next(const char *data, size_t len, size_t *at, enum text_
     return is_allowed(code, kind) ? TEXT_OK : TEXT_CONTROL;
 }
 
+bool text_is_plain(const void *data, size_t len)
+{
+    const uint8_t *p = data;
+    size_t at = 0;
+    for (; len - at >= BLOCK_BYTES; at += BLOCK_BYTES) {
+        if (!plain_body(p + at)) {
+            return false;
+        }
+    }
+    if (at > 0) {
+        return plain_body(p + len - BLOCK_BYTES); /* the rest, and some once more */
+    }
+    while (at < len && is_allowed(p[at], TEXT_BODY) && p[at] < 0x80) {
+        at++;
+    }
+    return at == len;
+}
+
 enum text_fault text_check(const void *data, size_t len, enum text_kind kind)
 {
     const char *p = data;
@@ -100,6 +118,10 @@ enum text_fault text_check(const void *data, size_t len, enum text_kind kind)
         }
         size_t stop = whole ? at + BLOCK_BYTES : len;
         while (at < stop) {
+            if ((uint8_t)(p[at] - 0x20) < 0x5f) {
+                at++;
+                continue;
+            }
             enum text_fault fault = next(p, len, &at, kind);
             if (fault != TEXT_OK) {
                 return fault;

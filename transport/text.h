@@ -2,6 +2,7 @@
 #ifndef TPN_TEXT_H
 #define TPN_TEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* What a text may hold besides visible characters and blanks. */
@@ -18,5 +19,8 @@ enum text_fault {
 
 /* The first fault in len bytes. Plain ASCII goes 64 bytes a step. */
 enum text_fault text_check(const void *data, size_t len, enum text_kind kind);
+
+/* Is it ASCII with no control character but tab, CR and LF? 64 bytes a step. */
+bool text_is_plain(const void *data, size_t len);
 
 #endif

@@ -32,6 +32,8 @@ struct compose {
     size_t head; /* where the mail begins in out: behind the envelope of a pickup file */
     bool pickup_iis;
     bool pickup_exchange;
+    struct message_address from; /* asked for several times: filled first, by fill_envelope */
+    bool from_known;
     struct err_text *why;
 };
 
@@ -120,6 +122,10 @@ static enum err resolve(const struct compose *c, const PB(Mailbox) *box,
 {
     struct err_text rule; /* read only after a failure, which fills it */
     const char *part = NULL;
+    if (box == c->message->from && c->from_known) {
+        *out = c->from;
+        return ERR_OK;
+    }
     if (message_rule_mailbox(box, out, &part, &rule) != ERR_OK) {
         return refuse_mailbox(c, place, part, rule.text);
     }
@@ -445,24 +451,20 @@ static enum err fill_recipients(const struct compose *c)
 }
 
 /* The names of the mail: the same on every attempt, so that a server, a reader or we ourselves can see a double. */
-static enum err fill_names(struct compose *c)
+static void fill_names(struct compose *c)
 {
     struct delivery *d = c->delivery;
-    const struct place place = {.field = "from", .single = true};
-    struct message_address from;
-    enum err err = resolve(c, c->message->from, &place, &from);
-    if (err != ERR_OK) {
-        return err;
-    }
     const char *const texts[] = {c->input->producer, c->input->request->id,
                                  d->recipients[0].address};
     uint8_t digest[DIGEST_BYTES];
     digest_texts(texts, c->input->one_each ? 3 : 2, digest);
     digest_hex(digest, MIME_ID_CHARS / 2, c->id);
-    (void)snprintf(d->message_id, sizeof d->message_id, "%s@%s", c->id,
-                   address_domain(from.text));
+    char *at = d->message_id;
+    memcpy(at, c->id, MIME_ID_CHARS);
+    at += MIME_ID_CHARS;
+    *at++ = '@';
+    mem_text_into(at, sizeof d->message_id - MIME_ID_CHARS - 1, address_domain(c->from.text));
     (void)snprintf(d->file_name, sizeof d->file_name, "tpn-%s-%u", c->id, d->part);
-    return ERR_OK;
 }
 
 static enum err fill_envelope(struct compose *c)
@@ -470,12 +472,18 @@ static enum err fill_envelope(struct compose *c)
     if (c->message == NULL || c->message->from == NULL) {
         return refuse(c, c->message == NULL ? "message" : "message.from", "is missing");
     }
-    enum err err = fill_sender(c);
+    const struct place place = {.field = "from", .single = true};
+    enum err err = resolve(c, c->message->from, &place, &c->from);
+    if (err != ERR_OK) {
+        return err;
+    }
+    c->from_known = true;
+    err = fill_sender(c);
     if (err == ERR_OK) {
         err = fill_recipients(c);
     }
     if (err == ERR_OK) {
-        err = fill_names(c);
+        fill_names(c);
     }
     return err;
 }

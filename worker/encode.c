@@ -1,9 +1,11 @@
 /* Content transfer encodings (RFC 2045 section 6).
  *
  * Texts are walked line by line, whatever their line ends are, without a normalised copy. All loops are linear in the
- * input: a search that found nothing is not repeated. Speed: most mails are short ASCII lines, so eight bytes are
- * judged at once; base64 looks up two characters at a time. Knows nothing of headers or of the structure of mail. */
+ * input: a search that found nothing is not repeated. Speed: most mails are short ASCII lines, so the whole text is
+ * judged first, many bytes at once; base64 looks up two characters at a time. Knows nothing of headers or of the structure of mail. */
 #include "encode.h"
+
+#include "text.h"
 
 #include <endian.h>
 #include <stdbool.h>
@@ -84,6 +86,12 @@ static bool next_line(struct lines *l, struct line *line)
     if (l->at == l->end) {
         return false;
     }
+    if (!l->has_cr) {
+        const char *stop = find(l->at, l->end, '\n');
+        *line = (struct line){l->at, (size_t)(stop - l->at), stop < l->end};
+        l->at = stop < l->end ? stop + 1 : stop;
+        return true;
+    }
     if (l->next_lf < l->at) {
         l->next_lf = find(l->at, l->end, '\n');
     }
@@ -110,35 +118,13 @@ static bool is_printable(char c)
     return c >= ' ' && c <= '~';
 }
 
-/* Printable ASCII and TAB only. */
-static bool is_plain(const char *data, size_t len)
-{
-    static const uint64_t ones = UINT64_C(0x0101010101010101);
-    static const uint64_t high = UINT64_C(0x8080808080808080);
-    size_t i = 0;
-    for (; i + 8 <= len; i += 8) {
-        uint64_t x;
-        memcpy(&x, data + i, sizeof x);
-        /* A high bit, below 0x20, or 0x7f (which becomes 0x80). */
-        if (((x | (x - ones * 0x20) | (x + ones)) & high) != 0) {
-            break;
-        }
-    }
-    for (; i < len; i++) {
-        if (!is_printable(data[i]) && data[i] != '\t') {
-            return false;
-        }
-    }
-    return true;
-}
-
 static bool starts_with(const char *data, size_t len, const char *head)
 {
     size_t head_len = strlen(head);
     return len >= head_len && memcmp(data, head, head_len) == 0;
 }
 
-/* Trailing blanks get lost on the way (RFC 2045 6.7 rule 3), "From " gets a '>' in mbox files, a leading '.' must
+/* Of a plain text. Trailing blanks get lost on the way (RFC 2045 6.7 rule 3), "From " gets a '>' in mbox files, a leading '.' must
  * not need stuffing (pickup folders differ in that), and "--=_" could be one of our boundaries. */
 static bool is_7bit_line(const struct line *line)
 {
@@ -148,8 +134,7 @@ static bool is_7bit_line(const struct line *line)
         return true;
     }
     return len <= ENCODE_LINE_CHARS && data[0] != '.' && !is_blank(data[len - 1]) &&
-           !starts_with(data, len, "From ") && !starts_with(data, len, "--=_") &&
-           is_plain(data, len);
+           !starts_with(data, len, "From ") && !starts_with(data, len, "--=_");
 }
 
 static bool is_quoted_literal(char c)
@@ -201,6 +186,9 @@ enum encode_kind encode_choose(const char *text, size_t len)
 {
     struct lines lines = lines_of(text, len);
     struct line line;
+    if (!text_is_plain(text, len)) {
+        return choose_encoded(text, len);
+    }
     while (next_line(&lines, &line)) {
         if (!is_7bit_line(&line)) {
             return choose_encoded(text, len);

@@ -7,6 +7,8 @@
  * line break in it, whoever let it through before. */
 #include "smtp_mail.h"
 
+#include "mem.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -213,7 +215,8 @@ void smtp_mail_write_mail(const struct smtp_mail *mail, const struct smtp_offer 
     buf_add_text(out, delivery->mail_from);
     buf_add_char(out, '>');
     if (offer->size) {
-        buf_add_format(out, " SIZE=%zu", mail->content_len); /* RFC 1870 */
+        buf_add_text(out, " SIZE="); /* RFC 1870 */
+        buf_add_number(out, mail->content_len);
     }
     if (offer->eight_bit && delivery->needs_utf8) {
         buf_add_text(
@@ -326,8 +329,10 @@ void smtp_mail_answer(struct smtp_mail *mail, int phase, const struct smtp_reply
         mail->delivered = true;
         smtp_mail_queue_id(reply->text, id);
         if (id[0] != '\0' && len + strlen(id) + 2 <= DELIVER_QUEUE_ID_BYTES) {
-            (void)snprintf(all + len, DELIVER_QUEUE_ID_BYTES - len, "%s%s", len > 0 ? "," : "",
-                           id);
+            if (len > 0) {
+                all[len++] = ',';
+            }
+            mem_text_into(all + len, DELIVER_QUEUE_ID_BYTES - len, id);
         }
     }
 }

@@ -301,10 +301,10 @@ static void place(struct smtp_transaction *t, struct smtp_mail *mail)
     struct delivery *delivery = mail->delivery;
     smtp_mail_rewind(mail);
     mail->on = t;
-    (void)snprintf(delivery->server, sizeof delivery->server, "%s",
-                   smtp_session_server(t->setup.session));
-    (void)snprintf(delivery->tls_version, sizeof delivery->tls_version, "%s",
-                   smtp_session_tls(t->setup.session));
+    mem_text_into(delivery->server, sizeof delivery->server,
+                  smtp_session_server(t->setup.session));
+    mem_text_into(delivery->tls_version, sizeof delivery->tls_version,
+                  smtp_session_tls(t->setup.session));
 }
 
 /* The next mail that this server can take, its envelope appended to out; null when there is

@@ -20,11 +20,15 @@ static void what_is_appended_is_there(void **state)
     buf_add_text(&b, "one ");
     buf_add_char(&b, '2');
     buf_add_format(&b, " %s-%d", "three", 4);
-    assert_string_equal(buf_text(&b), "one 2 three-4");
+    buf_add_char(&b, ' ');
+    buf_add_number(&b, 0);
+    buf_add_char(&b, ' ');
+    buf_add_number(&b, UINT64_MAX);
+    assert_string_equal(buf_text(&b), "one 2 three-4 0 18446744073709551615");
     for (int i = 0; i < 10000; i++) {
         buf_add(&b, "x\0", 2);
     }
-    assert_int_equal(b.len, 13 + 20000);
+    assert_int_equal(b.len, 36 + 20000);
     assert_int_equal(b.data[b.len], '\0');
     assert_int_equal(buf_status(&b), ERR_OK);
     buf_fini(&b);

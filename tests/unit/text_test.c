@@ -70,16 +70,22 @@ static void each_fault_is_found_at_each_place(void **state)
     (void)state;
     enum { ROOM = 200 };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        bool plain = rows[i].body == TEXT_OK;
+        for (size_t k = 0; k < rows[i].len; k++) {
+            plain = plain && (uint8_t)rows[i].bytes[k] < 0x80;
+        }
         for (size_t at = 0; at + rows[i].len <= ROOM; at++) {
             char bytes[ROOM];
             memset(bytes, 'x', sizeof bytes);
             memcpy(bytes + at, rows[i].bytes, rows[i].len);
             must(text_check(bytes, sizeof bytes, TEXT_LINE) == rows[i].line &&
-                     text_check(bytes, sizeof bytes, TEXT_BODY) == rows[i].body,
+                     text_check(bytes, sizeof bytes, TEXT_BODY) == rows[i].body &&
+                     text_is_plain(bytes, sizeof bytes) == plain,
                  rows[i].name, at);
         }
         assert_int_equal(text_check(rows[i].bytes, rows[i].len, TEXT_LINE), rows[i].line);
         assert_int_equal(text_check(rows[i].bytes, rows[i].len, TEXT_BODY), rows[i].body);
+        assert_int_equal(text_is_plain(rows[i].bytes, rows[i].len), plain);
     }
 }
 

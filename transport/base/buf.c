@@ -78,6 +78,17 @@ void buf_add_char(struct buf *b, char c)
     buf_add(b, &c, 1);
 }
 
+void buf_add_number(struct buf *b, uint64_t number)
+{
+    char digits[20]; /* of UINT64_MAX */
+    size_t at = sizeof digits;
+    do {
+        digits[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    buf_add(b, digits + at, sizeof digits - at);
+}
+
 void buf_add_format(struct buf *b, const char *fmt, ...)
 {
     va_list args;

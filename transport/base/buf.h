@@ -8,6 +8,7 @@
 #include "err.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct buf {
     char *data; /* len bytes, then always a NUL that len does not count; null while empty */
@@ -35,6 +36,8 @@ void buf_add(struct buf *b, const void *data, size_t len);
 void buf_add_text(struct buf *b, const char *text);
 /* Append one byte. */
 void buf_add_char(struct buf *b, char c);
+/* Append a number, decimal. */
+void buf_add_number(struct buf *b, uint64_t number);
 /* Append what printf(3) would print. */
 void buf_add_format(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
