@@ -538,8 +538,9 @@ void bus_pump(struct bus *bus, int budget)
         take_subscriptions(bus);
         return;
     }
-    /* What a broker hears it has answered or copied when its function returns; others keep bodies. */
-    struct arena *arena = roles[bus->role].router ? &bus->arena : NULL;
+    /* What a broker hears it has answered or copied when its function returns. */
+    bool borrowed = roles[bus->role].router || bus->options.bodies_borrowed;
+    struct arena *arena = borrowed ? &bus->arena : NULL;
     for (int i = 0; i < budget; i++) {
         struct wire_in in;
         look_before_message(bus);

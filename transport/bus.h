@@ -30,6 +30,8 @@ struct bus_options {
     const struct bus_lock *lock;
     /* Of a server with keys: which socket this is, as the ZAP handler hears it (zap.h); not null there. */
     const char *domain;
+    bool
+        bodies_borrowed; /* what is heard lives until the function returns; a ROUTER's does anyway */
     size_t max_message_bytes; /* a peer that announces more is cut off; 0 = 64 MiB */
 };
 

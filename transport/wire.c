@@ -246,8 +246,8 @@ static void body_free(void *arena, void *piece)
     (void)piece;
 }
 
-static ProtobufCMessage *unpack(const ProtobufCMessageDescriptor *type, struct arena *arena,
-                                size_t len, const uint8_t *data)
+ProtobufCMessage *wire_unpack(const ProtobufCMessageDescriptor *type, struct arena *arena,
+                              size_t len, const uint8_t *data)
 {
     ProtobufCAllocator allocator = {body_alloc, body_free, arena};
     return protobuf_c_message_unpack(type, arena != NULL ? &allocator : NULL, len, data);
@@ -271,7 +271,7 @@ static enum err take_body(struct wire_in *in, zmq_msg_t *msg)
     if (err != ERR_OK) {
         return err;
     }
-    in->body = unpack(row->type, in->arena, len, data);
+    in->body = wire_unpack(row->type, in->arena, len, data);
     if (in->body == NULL) {
         return fault(in, ERR_PROTO, "frame 1 is not the protobuf message that the verb names");
     }
@@ -493,8 +493,8 @@ enum err wire_recv_event(void *socket, struct arena *arena, char topic[WIRE_TOPI
         size_t len = zmq_msg_size(&frames.msg[0]);
         memcpy(topic, zmq_msg_data(&frames.msg[0]), len);
         topic[len] = '\0';
-        *event = unpack(PB_DESCRIPTOR(status_event), arena, zmq_msg_size(&frames.msg[1]),
-                        zmq_msg_data(&frames.msg[1]));
+        *event = wire_unpack(PB_DESCRIPTOR(status_event), arena, zmq_msg_size(&frames.msg[1]),
+                             zmq_msg_data(&frames.msg[1]));
         err = *event != NULL ? ERR_OK : ERR_PROTO;
     }
     frames_close(&frames);

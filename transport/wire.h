@@ -127,6 +127,9 @@ void wire_in_fini(struct wire_in *in);
 void wire_in_set_text(const struct wire_in *in, char **field, const char *text);
 /* A copy with all that is in it; the caller frees it with protobuf_c_message_free_unpacked. */
 ProtobufCMessage *wire_body_copy(const ProtobufCMessage *body) __attribute__((returns_nonnull));
+/* Unpack into an arena, where everything of the message then lies; null = in pieces of its own. Null when the bytes are no such message, or for want of memory. */
+ProtobufCMessage *wire_unpack(const ProtobufCMessageDescriptor *type, struct arena *arena,
+                              size_t len, const uint8_t *data);
 /* Take the body out: the caller frees it with protobuf_c_message_free_unpacked. Null when there is none. One that lies in an
  * arena is copied, so this is not for what comes by the thousand. */
 ProtobufCMessage *wire_in_take_body(struct wire_in *in);

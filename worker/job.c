@@ -2,20 +2,27 @@
  *
  * Design notes: back ends may call back from inside start and permit, so a job holds itself with a count (`busy`) while it
  * is in one of its own loops, and goes only when that is zero and nothing is under way. A permit that is denied means
- * that the broker gave the lease to somebody else: nothing was sent, nothing is reported. */
+ * that the broker gave the lease to somebody else: nothing was sent, nothing is reported. What a job holds as long as it
+ * lives lies in one arena, whose first block is allocated with it: a usual job costs one allocation. */
 #include "job.h"
 
 #include "address.h"
+#include "arena.h"
 #include "check.h"
 #include "clock.h"
 #include "compose.h"
 #include "log.h"
 #include "mem.h"
 
+#include <stdalign.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { PARTS_AT_ONCE = 8 };
+enum {
+    PARTS_AT_ONCE = 8,
+    ARENA_SPARE_BYTES = 6 * 1024 /* beyond the request's bytes: its structs, a part, a result */
+};
 
 /* The recipients of one part: job->recipients[first …]. */
 struct slice {
@@ -39,22 +46,35 @@ struct part {
 
 LIST_HEAD(part_set, part);
 
+/* What is kept of the JOB's body. */
+struct lease {
+    uint64_t number;
+    uint64_t profile_version;
+    int64_t accepted_at_ms;
+    const char *producer;
+    bool look_only;
+    bool possible_duplicate;
+};
+
 struct job {
     const struct job_host *host;
-    PB(Job) *lease;                   /* the JOB's body, owned */
-    PB(NotificationRequest) *request; /* owned */
+    struct arena arena; /* request, recipients, slices, parts */
+    struct lease lease;
+    PB(NotificationRequest) *request;
     struct settings_plan inline_plan;
     const struct settings_plan *plan;
-    uint32_t *recipients; /* indices to be tried, owned */
+    uint32_t *recipients; /* indices to be tried */
     size_t recipient_count;
-    struct slice *slices; /* parts of them, owned */
+    struct slice *slices; /* parts of them */
     bool one_each;
     uint32_t parts;
     uint32_t next_part;
     uint32_t reported;
     struct part_set active;
+    struct part_set spare; /* for the next parts */
     unsigned active_count;
     unsigned busy;
+    alignas(max_align_t) uint8_t first[]; /* of the arena */
 };
 
 static void part_ask(void *arg, struct delivery *delivery);
@@ -68,17 +88,12 @@ static const struct deliver_owner owner = {
 
 uint64_t job_lease(const struct job *job)
 {
-    return job->lease->lease;
+    return job->lease.number;
 }
 
 static void job_free(struct job *job)
 {
-    trackpro__notify__v1__job__free_unpacked(job->lease, NULL);
-    if (job->request != NULL) {
-        trackpro__notify__v1__notification_request__free_unpacked(job->request, NULL);
-    }
-    free(job->recipients);
-    free(job->slices);
+    arena_reset(&job->arena);
     free(job);
 }
 
@@ -94,8 +109,8 @@ static void end_if_over(struct job *job)
 
 static void fill_head(const struct job *job, PB(JobResult) *result)
 {
-    result->lease = job->lease->lease;
-    result->producer = job->lease->producer;
+    result->lease = job->lease.number;
+    result->producer = (char *)(uintptr_t)job->lease.producer;
     result->request_id = job->request != NULL ? job->request->id : (char *)(uintptr_t) "";
 }
 
@@ -104,9 +119,9 @@ static void report_part(struct job *job, const struct part *part)
     const struct delivery *delivery = &part->delivery;
     size_t count = delivery->recipient_count;
     PB(JobResult) result = PB_INIT(JOB_RESULT);
-    PB(RecipientResult) *items = mem_zero(count, sizeof *items);
-    PB(RecipientResult) **pointers = mem_zero(count, sizeof *pointers);
-    uint32_t *indices = mem_zero(count, sizeof *indices);
+    PB(RecipientResult) *items = arena_take(&job->arena, count * sizeof *items);
+    PB(RecipientResult) **pointers = arena_take(&job->arena, count * sizeof *pointers);
+    uint32_t *indices = arena_take(&job->arena, count * sizeof *indices);
     for (size_t i = 0; i < count; i++) {
         const struct deliver_recipient *recipient = &delivery->recipients[i];
         const PB(Mailbox) *box = compose_recipient(job->request, recipient->index);
@@ -136,9 +151,6 @@ static void report_part(struct job *job, const struct part *part)
     result.duration_ms = (uint32_t)((clock_mono_us() - part->started_us) / 1000);
     result.more = ++job->reported < job->parts;
     job->host->report(job->host->arg, &result, part->slot);
-    free(indices);
-    free(pointers);
-    free(items);
 }
 
 /* A part that came to no delivery. */
@@ -148,8 +160,8 @@ static void refuse_slice(struct job *job, const struct slice *slice, int outcome
     size_t first = slice->first;
     size_t count = slice->count;
     PB(JobResult) result = PB_INIT(JOB_RESULT);
-    PB(RecipientResult) *items = mem_zero(count, sizeof *items);
-    PB(RecipientResult) **pointers = mem_zero(count, sizeof *pointers);
+    PB(RecipientResult) *items = arena_take(&job->arena, count * sizeof *items);
+    PB(RecipientResult) **pointers = arena_take(&job->arena, count * sizeof *pointers);
     for (size_t i = 0; i < count; i++) {
         const PB(Mailbox) *box =
             job->request != NULL ? compose_recipient(job->request, job->recipients[first + i])
@@ -172,8 +184,6 @@ static void refuse_slice(struct job *job, const struct slice *slice, int outcome
     result.n_results = count;
     result.more = ++job->reported < job->parts;
     job->host->report(job->host->arg, &result, 0);
-    free(pointers);
-    free(items);
 }
 
 /* The whole job as its one part. */
@@ -201,7 +211,7 @@ static void ask(struct part *part)
         }
     }
     part->asked_ms = clock_mono_ms();
-    job->host->ask(job->host->arg, job->lease->lease, part->number, indices, count);
+    job->host->ask(job->host->arg, job->lease.number, part->number, indices, count);
     free(indices);
 }
 
@@ -210,7 +220,7 @@ static void part_ask(void *arg, struct delivery *delivery)
     struct part *part = arg;
     (void)delivery;
     /* Before the question leaves: from its answer on the disk says that this may have been sent. */
-    part->slot = diary_note(part->job->host->diary, part->job->lease->lease, part->number);
+    part->slot = diary_note(part->job->host->diary, part->job->lease.number, part->number);
     ask(part);
 }
 
@@ -234,12 +244,31 @@ void job_ask_again(struct job *job, int64_t asked_before_ms)
 
 static void start_parts(struct job *job);
 
+/* Zeroed. */
+static struct part *part_new(struct job *job)
+{
+    struct part *part = LIST_FIRST(&job->spare);
+    if (part != NULL) {
+        LIST_REMOVE(part, link);
+    } else {
+        part = arena_take(&job->arena, sizeof *part);
+    }
+    memset(part, 0, sizeof *part);
+    part->job = job;
+    return part;
+}
+
+static void part_spare(struct part *part)
+{
+    delivery_fini(&part->delivery);
+    LIST_INSERT_HEAD(&part->job->spare, part, link);
+}
+
 static void part_free(struct part *part)
 {
     LIST_REMOVE(part, link);
     part->job->active_count--;
-    delivery_fini(&part->delivery);
-    free(part);
+    part_spare(part);
 }
 
 void job_abandon(struct job *job)
@@ -276,14 +305,14 @@ static enum err compose_part(const struct part *part, bool ascii_only,
     struct compose_input input = {
         .request = job->request,
         .plan = job->plan,
-        .producer = job->lease->producer,
-        .accepted_at_ms = job->lease->accepted_at_ms,
+        .producer = job->lease.producer,
+        .accepted_at_ms = job->lease.accepted_at_ms,
         .recipients = job->recipients + slice->first,
         .recipient_count = slice->count,
         .ascii_only = ascii_only,
         .one_each = job->one_each,
         .keys = job->host->keys,
-        .possible_duplicate = job->lease->possible_duplicate,
+        .possible_duplicate = job->lease.possible_duplicate,
     };
     delivery->part = part->number; /* stands in the file's name */
     return compose_mail(&input, delivery, why);
@@ -311,11 +340,11 @@ static enum err make_delivery(struct part *part, struct err_text *why)
     const struct job *job = part->job;
     enum err err = compose_part(part, false, &part->delivery, why);
     part->delivery.plan = job->plan;
-    part->delivery.profile_version = job->lease->profile_version;
-    part->delivery.lease = job->lease->lease;
-    part->delivery.producer = job->lease->producer;
+    part->delivery.profile_version = job->lease.profile_version;
+    part->delivery.lease = job->lease.number;
+    part->delivery.producer = job->lease.producer;
     part->delivery.request_id = job->request->id;
-    part->delivery.look_only = job->lease->look_only;
+    part->delivery.look_only = job->lease.look_only;
     part->delivery.want_delivery_receipt = job->request->message->request_delivery_receipt;
     part->delivery.owner = &owner;
     part->delivery.owner_arg = part;
@@ -325,9 +354,8 @@ static enum err make_delivery(struct part *part, struct err_text *why)
 static void start_part(struct job *job)
 {
     struct err_text why = {0};
-    struct part *part = mem_zero(1, sizeof *part);
+    struct part *part = part_new(job);
     const struct slice *slice = &job->slices[job->next_part++];
-    part->job = job;
     part->slice = slice;
     part->number = slice->number;
     part->started_us = clock_mono_us();
@@ -338,8 +366,7 @@ static void start_part(struct job *job)
         /* A key that cannot be used is no fault of the request: it waits until the profile is mended. */
         refuse_slice(job, slice, err == ERR_CONFIG ? PB_OUTCOME(DEFERRED) : PB_OUTCOME(REFUSED),
                      why.text);
-        delivery_fini(&part->delivery);
-        free(part);
+        part_spare(part);
         return;
     }
     LIST_INSERT_HEAD(&job->active, part, link);
@@ -377,15 +404,14 @@ void job_permit(struct job *job, uint32_t number, enum deliver_permit permit)
 
 /* ---- starting ---- */
 
-static void choose_recipients(struct job *job)
+static void choose_recipients(struct job *job, const PB(Job) *body)
 {
     size_t all = job->request != NULL ? compose_recipient_count(job->request) : 0;
-    job->recipient_count = job->lease->n_recipients > 0 ? job->lease->n_recipients : all;
-    job->recipients = mem_zero(job->recipient_count, sizeof *job->recipients);
+    job->recipient_count = body->n_recipients > 0 ? body->n_recipients : all;
+    job->recipients = arena_take(&job->arena, job->recipient_count * sizeof *job->recipients);
     for (size_t i = 0; i < job->recipient_count;
          i++) { /* rising, as the broker made the list */
-        job->recipients[i] =
-            job->lease->n_recipients > 0 ? job->lease->recipients[i] : (uint32_t)i;
+        job->recipients[i] = body->n_recipients > 0 ? body->recipients[i] : (uint32_t)i;
     }
 }
 
@@ -417,7 +443,7 @@ static void choose_parts(struct job *job)
     uint32_t limit = job->plan->max_recipients_per_message;
     job->one_each = job->request->split == PB_SPLIT(ONE_EACH);
     size_t group = job->one_each ? 1 : limit > 0 && limit < all ? limit : all;
-    job->slices = mem_zero(job->recipient_count, sizeof *job->slices);
+    job->slices = arena_take(&job->arena, job->recipient_count * sizeof *job->slices);
     job->parts = 0;
     for (size_t i = 0; i < job->recipient_count; i++) {
         uint32_t number = (uint32_t)(job->recipients[i] / group);
@@ -431,7 +457,8 @@ static void choose_parts(struct job *job)
 }
 
 /* The broker checked it when it came in; these bytes crossed a network and a disk since. */
-static PB(NotificationRequest) *read_request(const struct wire_blob *payload)
+static PB(NotificationRequest) *read_request(const struct wire_blob *payload,
+                                             struct arena *arena)
 {
     struct wire_fault fault;
     const uint8_t *data = wire_blob_data(payload);
@@ -440,16 +467,8 @@ static PB(NotificationRequest) *read_request(const struct wire_blob *payload)
         log_warn("job", "field=%s rule=\"%s\"", fault.field, fault.rule);
         return NULL;
     }
-    return PB_UNPACK(notification_request, len, data);
-}
-
-/* Texts of unpacked messages are protobuf-c's: the empty one is not allocated. */
-static void free_text(char **text)
-{
-    if (*text != protobuf_c_empty_string) {
-        free(*text);
-    }
-    *text = (char *)(uintptr_t)protobuf_c_empty_string;
+    return (PB(NotificationRequest) *)wire_unpack(PB_DESCRIPTOR(notification_request), arena,
+                                                  len, data);
 }
 
 /* The mailbox of a recipient: over to, cc, bcc; null behind the last. */
@@ -472,8 +491,9 @@ static PB(Mailbox) *recipient_box(PB(Message) *message, size_t index)
 
 /* What an operator changed. A display name stays only where the person may be the same: it was the name of the old address,
  * so it goes. False: the edit does not fit the request. */
-static bool apply_edit(PB(NotificationRequest) *request, const PB(RequestEdit) *edit)
+static bool apply_edit(struct job *job, const PB(RequestEdit) *edit)
 {
+    PB(NotificationRequest) *request = job->request;
     for (size_t i = 0; edit != NULL && i < edit->n_recipients; i++) {
         const PB(AddressChange) *change = edit->recipients[i];
         PB(Mailbox) *box =
@@ -483,31 +503,46 @@ static bool apply_edit(PB(NotificationRequest) *request, const PB(RequestEdit) *
             return false;
         }
         if (strcmp(box->address, change->address) != 0) {
-            free_text(&box->name);
+            box->name = (char *)(uintptr_t) "";
         }
-        free_text(&box->address);
-        box->address = mem_text(change->address);
+        box->address = arena_copy(&job->arena, change->address, strlen(change->address) + 1);
     }
     return true;
+}
+
+static struct job *job_new(const struct job_host *host, const PB(Job) *body,
+                           size_t request_bytes)
+{
+    size_t room = request_bytes + ARENA_SPARE_BYTES;
+    struct job *job = mem_resize(NULL, 1, sizeof *job + room);
+    *job = (struct job){.host = host,
+                        .lease = {.number = body->lease,
+                                  .profile_version = body->profile_version,
+                                  .accepted_at_ms = body->accepted_at_ms,
+                                  .look_only = body->look_only,
+                                  .possible_duplicate = body->possible_duplicate},
+                        .parts = 1};
+    arena_init(&job->arena, job->first, room);
+    job->lease.producer = arena_copy(&job->arena, body->producer, strlen(body->producer) + 1);
+    LIST_INIT(&job->active);
+    LIST_INIT(&job->spare);
+    return job;
 }
 
 void job_start(const struct job_host *host, struct wire_in *in,
                const struct job_profile *profile)
 {
-    struct job *job = mem_zero(1, sizeof *job);
+    const PB(Job) *body = (const PB(Job) *)in->body;
+    struct job *job = job_new(host, body, wire_blob_len(in->payload));
     struct err_text why = {0};
-    job->host = host;
-    job->lease = (PB(Job) *)wire_in_take_body(in);
-    LIST_INIT(&job->active);
-    job->parts = 1;
-    job->request = read_request(in->payload);
+    job->request = read_request(in->payload, &job->arena);
     wire_blob_free(&in->payload);
-    choose_recipients(job);
+    choose_recipients(job, body);
     host->begun(host->arg, job);
     job->busy++;
     if (job->request == NULL || job->recipient_count == 0) {
         refuse_all(job, "the request cannot be read");
-    } else if (!apply_edit(job->request, job->lease->edit)) {
+    } else if (!apply_edit(job, body->edit)) {
         refuse_all(job, "an operator's edit does not fit the request");
     } else if (choose_plan(job, profile, &why) != ERR_OK) {
         refuse_all(job, why.text);

@@ -46,7 +46,7 @@ struct job_profile {
     struct err_text why; /* when it does not */
 };
 
-/* Start a job. Takes the JOB's body and payload out of the message (nulls them). profile: of job->profile_version, null
+/* Start a job. Takes the JOB's payload out of the message (nulls it); the body is borrowed for the call. profile: of job->profile_version, null
  * when that is 0. Calls back, maybe before it returns, until over. */
 void job_start(const struct job_host *host, struct wire_in *in,
                const struct job_profile *profile);

@@ -13,6 +13,7 @@
 
 enum {
     TAG_RESULTS = (1 << 3) | 2, /* Result.results, length-delimited */
+    HEAD_MAX_BYTES = 11,        /* the tag and a length of 64 bits */
     BATCH_BYTES = 1024 * 1024,
     BATCH_RESULTS = 1000
 };
@@ -23,8 +24,9 @@ struct report {
     uint32_t slot; /* of the diary */
     bool note;     /* holds no lease */
     int64_t sent_ms;
-    struct buf bytes; /* tag, length, packed JobResult */
     TAILQ_ENTRY(report) link;
+    size_t len;
+    uint8_t bytes[]; /* tag, length, packed JobResult */
 };
 
 void reports_init(struct reports *reports, struct diary *diary)
@@ -39,7 +41,6 @@ static void drop(struct reports *reports, struct report_queue *queue, struct rep
 {
     TAILQ_REMOVE(queue, report, link);
     reports->count--;
-    buf_fini(&report->bytes);
     free(report);
 }
 
@@ -59,25 +60,19 @@ void reports_fini(struct reports *reports)
 static struct report *keep(struct reports *reports, const PB(JobResult) *result, uint32_t slot)
 {
     size_t len = protobuf_c_message_get_packed_size(&result->base);
-    struct report *report = mem_zero(1, sizeof *report);
+    struct report *report = mem_zero(1, sizeof *report + HEAD_MAX_BYTES + len);
+    uint8_t *to = report->bytes;
     report->lease = result->lease;
     report->part = result->part;
     report->slot = slot;
-    buf_init(&report->bytes, len + 16);
-    buf_add_char(&report->bytes, TAG_RESULTS);
-    for (size_t rest = len;; rest >>= 7) {
-        if (rest < 0x80) {
-            buf_add_char(&report->bytes, (char)rest);
-            break;
-        }
-        buf_add_char(&report->bytes, (char)(rest | 0x80));
+    *to++ = TAG_RESULTS;
+    size_t rest = len;
+    for (; rest >= 0x80; rest >>= 7) {
+        *to++ = (uint8_t)(rest | 0x80);
     }
-    if (buf_reserve(&report->bytes, len) != ERR_OK) {
-        bug("no memory for a result of %zu bytes", len);
-    }
-    (void)protobuf_c_message_pack(&result->base,
-                                  (uint8_t *)report->bytes.data + report->bytes.len);
-    report->bytes.len += len;
+    *to++ = (uint8_t)rest;
+    to += protobuf_c_message_pack(&result->base, to);
+    report->len = (size_t)(to - report->bytes);
     TAILQ_INSERT_TAIL(&reports->fresh, report, link);
     reports->count++;
     return report;
@@ -156,12 +151,12 @@ static enum err send_batch(struct reports *reports, struct bus *bus)
     struct report *report = NULL;
     TAILQ_FOREACH(report, &reports->fresh, link)
     {
-        bool full = count == BATCH_RESULTS ||
-                    (count > 0 && batch.len + report->bytes.len > BATCH_BYTES);
+        bool full =
+            count == BATCH_RESULTS || (count > 0 && batch.len + report->len > BATCH_BYTES);
         if (full) {
             break;
         }
-        buf_add(&batch, report->bytes.data, report->bytes.len);
+        buf_add(&batch, report->bytes, report->len);
         count++;
     }
     enum err err = buf_status(&batch);

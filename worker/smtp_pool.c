@@ -48,7 +48,9 @@ struct smtp_pool {
     struct smtp_mail *first; /* the queue */
     struct smtp_mail *last;
     size_t waiting;
-    struct smtp_mail *all; /* in the queue, parked, or on a connection */
+    struct smtp_mail *next_ask; /* in the queue; everybody before it was asked for */
+    size_t asked;               /* in the queue, with a permit asked for */
+    struct smtp_mail *all;      /* in the queue, parked, or on a connection */
     struct smtp_link *links;
     struct smtp_link *idle;      /* last used first: the others may age out */
     struct smtp_link *ride_next; /* asked next for a ride; null = from the start */
@@ -70,6 +72,11 @@ static void dispatch(struct smtp_pool *pool);
 
 static void queue_front(struct smtp_pool *pool, struct smtp_mail *mail)
 {
+    if (mail->permit == SMTP_PERMIT_NOT_ASKED) {
+        pool->next_ask = mail; /* those behind it are passed over */
+    } else {
+        pool->asked++;
+    }
     mail->next = pool->first;
     pool->first = mail;
     if (pool->last == NULL) {
@@ -81,6 +88,9 @@ static void queue_front(struct smtp_pool *pool, struct smtp_mail *mail)
 static void queue_back(struct smtp_pool *pool, struct smtp_mail *mail)
 {
     mail->next = NULL;
+    if (pool->next_ask == NULL) {
+        pool->next_ask = mail;
+    }
     if (pool->last != NULL) {
         pool->last->next = mail;
     } else {
@@ -94,6 +104,10 @@ static struct smtp_mail *queue_take_any(struct smtp_pool *pool)
 {
     struct smtp_mail *mail = pool->first;
     if (mail != NULL) {
+        pool->asked -= mail->permit != SMTP_PERMIT_NOT_ASKED ? 1 : 0;
+        if (pool->next_ask == mail) {
+            pool->next_ask = mail->next;
+        }
         pool->first = mail->next;
         pool->last = pool->first != NULL ? pool->last : NULL;
         mail->next = NULL;
@@ -315,6 +329,8 @@ static void fail_waiting(struct smtp_pool *pool, const struct smtp_failure *fail
     pool->first = NULL;
     pool->last = NULL;
     pool->waiting = 0;
+    pool->next_ask = NULL;
+    pool->asked = 0;
     while (mail != NULL) {
         struct smtp_mail *next = mail->next;
         mail->next = NULL;
@@ -438,11 +454,12 @@ static void ask_ahead(struct smtp_pool *pool)
 {
     size_t working =
         pool->proven && pool->setup.ask_ahead ? pool->link_count - pool->connecting : 0;
-    size_t left = working * PERMITS_AHEAD;
-    for (struct smtp_mail *mail = pool->first; mail != NULL && left > 0; mail = mail->next) {
-        left--;
+    while (pool->next_ask != NULL && pool->asked < working * PERMITS_AHEAD) {
+        struct smtp_mail *mail = pool->next_ask;
+        pool->next_ask = mail->next;
         if (mail->permit == SMTP_PERMIT_NOT_ASKED) {
             mail->permit = SMTP_PERMIT_ASKED;
+            pool->asked++;
             mail->delivery->owner->ask(mail->delivery->owner_arg, mail->delivery);
         }
     }

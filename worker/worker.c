@@ -392,7 +392,8 @@ static enum err connect_broker(struct worker *worker, struct err_text *why)
                                   .identity = worker->instance,
                                   .lock = &worker->lock,
                                   .send_queue_messages = QUEUE_MESSAGES,
-                                  .receive_queue_messages = QUEUE_MESSAGES};
+                                  .receive_queue_messages = QUEUE_MESSAGES,
+                                  .bodies_borrowed = true};
     worker->ready = false;
     worker->heard_ms = clock_mono_ms();
     enum err err = bus_open(&worker->bus, worker->zmq_context, &options, why);
