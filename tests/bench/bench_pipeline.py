@@ -2,7 +2,7 @@
 import bench_relays
 from bench_meter import Meter, shown_on_failure, words_of
 from bench_path import (CONNECTIONS, PRIME, WINDOW, Path, check_identities, check_sink, engine, sink_profile,
-                        smtp_source)
+                        smtp_source, times_of)
 from bench_row import Comparison, Goal, Side, cpu_of
 from tpn_harness import Lab
 
@@ -15,7 +15,8 @@ def durable(setup, keys=False, connections=CONNECTIONS):
         path = Path(lab, sink_profile(sink.port, connections), keys=keys)
         meter = Meter([*path.servers, sink])
         child = path.send("producer", setup.messages, WINDOW)
-        result = meter.finish(setup.messages, {"mails/s": words_of(child.out)["rate"]}, child)
+        said = words_of(child.out)
+        result = meter.finish(setup.messages, {"mails/s": said["rate"], **times_of(said)}, child)
         path.stop()
         check_sink(sink, setup.messages + PRIME)
         return result
@@ -29,7 +30,7 @@ def prove_durable(setup):
     """A count may hide one lost and one doubled: once, untimed, every mail by its Message-ID."""
     with Lab("bench") as lab, shown_on_failure(lab):
         sink = lab.sink()
-        path = Path(lab, sink_profile(sink.port))
+        path = Path(lab, sink_profile(sink.port, WIDE))
         path.send("producer", setup.messages, WINDOW)
         path.stop()
         check_identities([mail["id"] for mail in sink.mails()], setup.messages + PRIME)
