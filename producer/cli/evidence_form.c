@@ -144,8 +144,9 @@ static void csv_event(struct buf *out, const PB(EvidenceEntry) *entry,
         }
         csv_text(out, clock_text(entry->at_ms, when));
         csv_text(out, event->producer);
-        csv_text(out, event->request_id);
-        csv_text(out, pb_state_word((int)event->state));
+        csv_text(out, event->watch != NULL ? event->watch->name : event->request_id);
+        csv_text(out, event->watch != NULL ? pb_watch_word((int)event->watch->kind)
+                                           : pb_state_word((int)event->state));
         buf_add_format(out, ",%" PRIu32, event->attempt);
         csv_text(out, event->subject);
         csv_text(out, labels);

@@ -4,6 +4,7 @@ import datetime
 import json
 import signal
 import subprocess
+import time
 import zoneinfo
 
 import tpn_wire
@@ -95,7 +96,12 @@ def test_silence_is_told_and_so_is_its_end(lab):
     check_equal([(event.epoch, event.sequence, event.watch.kind) for event in told],
                 [(event.epoch, event.sequence, event.watch.kind) for _, event in follower.events
                  if event.HasField("watch")], "the history has them, with the same numbers")
+    sheet = lab.tpn(broker, "evidence", "export", "--format", "csv").stdout
+    for word in ("SILENT", "RECOVERED"):
+        check(f'"tpn-broker","two","{word}",' in sheet, f"evidence: {sheet}")
+    check_equal(lab.tpn(broker, "evidence", "verify").returncode, 0, "the chain")
     check_equal(broker.stop(), 0, "exit status")
+    check(broker.text().count("store.retention") == 0, "they are all kept long enough")
     result = subprocess.run([broker.argv[0], "--check-store", "--data", broker.data], capture_output=True, text=True,
                             check=False)
     check_equal(result.returncode, 0, f"--check-store: {result.stdout}{result.stderr}")
@@ -135,6 +141,23 @@ def test_a_deadline_is_looked_at_once(lab):
     check_equal(len(told), 3, "down from Thursday to Sunday: the newest deadline only")
     check_equal(told[-1].watch.deadline_ms, int(at(5, 9, 0).timestamp() * 1000), "that of Friday")
     check_equal(told[-1].watch.silent_since_ms, int(at(3, 9, 0).timestamp() * 1000), "silent since Wednesday")
+
+
+def test_a_kill_around_the_deadline_neither_loses_nor_repeats_it(lab):
+    clock = Clock(lab, "broker")
+    clock.set(at(1, 12, 0))
+    broker = start(lab, clock, {"quiet": BY_NINE})
+    wait_until(lambda: lines(lab, broker), "the watch")
+    for day, lag_s in ((2, 0.06), (3, 0.12), (4, 0.18)):
+        broker.kill()
+        clock.set(at(day, 9, 0) - datetime.timedelta(seconds=0.1))
+        broker.start()
+        time.sleep(lag_s)  # before, in and after the heartbeat that looks at it: each must be right
+        broker.kill()
+        broker.start()
+        reached(lab, broker, at(day, 9, 0), ["quiet"])
+    check_equal([event.watch.deadline_ms for event in replayed(lab, broker)],
+                [int(at(day, 9, 0).timestamp() * 1000) for day in (2, 3, 4)], "one event for each day")
 
 
 def test_what_came_before_the_broker_went_down_counts(lab):

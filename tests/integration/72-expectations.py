@@ -14,7 +14,7 @@ def told(follower):
 
 
 def test_silence_of_a_second_is_told_to_everybody_who_reads(lab):
-    broker = lab.broker({"lab": smtp_profile(9)}, QUICK)
+    broker = lab.broker({"lab": smtp_profile(9)}, QUICK | {"store": {"retention": "1h"}})
     follower = lab.follower(broker)
     own = lab.follower(broker, "tpn1.local.")
     readers = [lab.add(Process(lab, name, [find_program(program), *words])).start()
@@ -32,7 +32,8 @@ def test_silence_of_a_second_is_told_to_everybody_who_reads(lab):
     heard.count = 0
     wait_until(heard, "the readers to hear")
     broker.write_profiles({"lab": smtp_profile(9)}, expectations={
-        "steady": {"every": "1s", "count": "accepted", "days": ["daily"], "producer": "local"}})
+        "steady": {"every": "1s", "count": "accepted", "days": ["daily"], "producer": "local"},
+        "long": {"by": "09:00"}})
     broker.child.send_signal(signal.SIGHUP)
     follower.wait_for(lambda seen: told(seen) == [("SILENT", "steady")], "silence")
     publisher.submit(lab.request("word"))
@@ -41,6 +42,8 @@ def test_silence_of_a_second_is_told_to_everybody_who_reads(lab):
                                        '"name":"steady","kind":"SILENT"', "RECOVERED expectation=steady"), strict=True):
         wait_until(lambda reader=reader, words=words: words in reader.text(), f"{reader.name} to tell {words}")
         check(reader.alive(), f"{reader.name} goes on")
+    check('name=long text="counts over a longer time than store.retention' in broker.text() and
+          "name=steady text=" not in broker.text(), "a window that is longer than requests are kept")
     check_equal(follower.gaps(), [], "gaps")
     own.pump(200)
     check_equal(told(own), [], "it is no topic of a producer")
@@ -85,10 +88,14 @@ def test_a_mistake_names_key_and_rule(lab):
                                 capture_output=True, text=True)
         check_equal(result.returncode, 2, f"{expectations} {canary}")
         check(words in result.stderr, f"{words!r} is not in {result.stderr!r}")
-    for words, config in (("plain_producer: is the broker's own name", {"plain_producer": "tpn-broker"}),):
-        write_yaml(lab.dir / "broker.yaml", config)
-        result = subprocess.run([find_program("tpn-broker"), "--check-config", "--config", lab.dir / "broker.yaml"],
-                                check=False, capture_output=True, text=True)
+    write_yaml(lab.dir / "allow.yaml", {"access": {"tpn-broker": {
+        "role": "producer", "keys": ["IjoK!M3ZuYO&9E)<JuS6Z2vY?p&WAu5?PgskmiG^"]}}})
+    write_yaml(lab.dir / "broker.yaml", {"plain_producer": "tpn-broker"})
+    for words, argv in (("plain_producer: is the broker's own name", ["--config", lab.dir / "broker.yaml"]),
+                        ("access.tpn-broker: is the broker's own name", ["--allow", lab.dir / "allow.yaml"])):
+        result = subprocess.run([find_program("tpn-broker"), "--check-config", *argv], check=False, capture_output=True,
+                                text=True)
+        check_equal(result.returncode, 2, words)
         check(words in result.stderr, f"{words!r} is not in {result.stderr!r}")
 
 

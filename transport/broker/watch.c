@@ -195,6 +195,23 @@ bool watches_restore(struct broker *broker, const char *name, const uint8_t *dat
     return true;
 }
 
+/* What the store forgets sooner than it is counted would be missed without a reason. */
+static void check_retention(const struct broker *broker, const struct expectation *what,
+                            int64_t now_ms)
+{
+    int64_t span_ms = (int64_t)what->every_ms;
+    if (!expectation_is_rolling(what)) {
+        int64_t deadline_ms = expectation_deadline_after(what, now_ms);
+        span_ms = deadline_ms != 0 ? deadline_ms - expectation_since(what, deadline_ms) : 0;
+    }
+    if (span_ms > (int64_t)broker->conf->retention_ms) {
+        log_warn(
+            "expectation",
+            "name=%s text=\"counts over a longer time than store.retention keeps requests\"",
+            what->name);
+    }
+}
+
 static void attach(void *arg, const struct expectation *what)
 {
     struct broker *broker = arg;
@@ -203,6 +220,7 @@ static void attach(void *arg, const struct expectation *what)
     bool ahead = watch->judged_ms > now_ms + AHEAD_DAYS * day_ms ||
                  watch->since_ms > now_ms + AHEAD_DAYS * day_ms;
     watch->what = what;
+    check_retention(broker, what, now_ms);
     if (!watch->known || ahead) {
         if (ahead) {
             log_warn("expectation",
