@@ -216,7 +216,7 @@ class Run:
                   "every producer to have its receipts", 120)
         link = self.lab.enter_context(contextlib.closing(
             tpn_wire.Publisher(self.lab.pb, self.broker.endpoints["admin"])))
-        seen, moved = None, time.monotonic()
+        seen, moved, release_at = None, time.monotonic(), 0.0
         while True:
             self.watch()
             stats = link.answer([b"TPN1.STATS", self.lab.pb.StatsAsk().SerializeToString()])[1]
@@ -224,7 +224,9 @@ class Run:
             left = {state: count for state, count in left.items() if state in OPEN_STATES and count}
             if not left:
                 return
-            self.operator.release_all()
+            if time.monotonic() > release_at:
+                self.operator.release_all()
+                release_at = time.monotonic() + 3
             if left != seen:
                 seen, moved = left, time.monotonic()
             if time.monotonic() > moved + STUCK_S * SLOW:

@@ -136,8 +136,11 @@ def check_superseded(specs, rows, verdict):
     for family in families.values():
         family.sort()
         for place, (_, request_id) in enumerate(family):
+            row = rows[request_id]
             for accepted, newer_id in family[place + 1:]:
-                check_one_superseded(request_id, rows[request_id], accepted, newer_id, verdict)
+                check_one_superseded(request_id, row, accepted, newer_id, verdict)
+                if row.history[-1].at < accepted:
+                    break  # nothing becomes of it any more
 
 
 def check_one_superseded(request_id, row, accepted, newer_id, verdict):
