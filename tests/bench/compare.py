@@ -19,6 +19,7 @@ import time
 
 import bench_accept
 import bench_compose
+import bench_crew
 import bench_latency
 import bench_load
 import bench_pickup
@@ -31,7 +32,8 @@ from bench_row import Setup
 from bench_table import letter, report, tell
 from tpn_harness import BUILD_DIR, EXIT_SKIPPED, Failure, Skip
 
-FAMILIES = (bench_smtp, bench_accept, bench_pipeline, bench_load, bench_latency, bench_compose, bench_pickup)
+FAMILIES = (bench_smtp, bench_accept, bench_pipeline, bench_load, bench_latency, bench_compose, bench_pickup,
+            bench_crew)
 COMPARISONS = tuple(row for family in FAMILIES for row in family.COMPARISONS)
 
 
