@@ -8,7 +8,7 @@ import time
 import zmq
 
 import tpn_wire
-from tpn_harness import SLOW, check, check_equal, find_program, pickup_profile, run, wait_until
+from tpn_harness import SLOW, check, check_equal, pickup_profile, run, sanitized, wait_until
 from tpn_keys import House
 
 MIB = 1024 * 1024
@@ -29,11 +29,6 @@ def resident(process):
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * 1024
     return 0
-
-
-def sanitized():
-    """AddressSanitizer keeps what was freed for a while: memory says nothing there."""
-    return b"__asan_init" in pathlib.Path(find_program("tpn-broker")).read_bytes()
 
 
 class Watch:

@@ -6,7 +6,7 @@ import pathlib
 
 import zmq
 
-from tpn_harness import BUILD_DIR, Broker, check, check_equal, find_program, run, smtp_profile, wait_until
+from tpn_harness import BUILD_DIR, Broker, Skip, check, check_equal, run, sanitized, smtp_profile, wait_until
 
 MIB = 1024 * 1024
 MOST_REQUESTS = 20000     # MAX_DEPTH_OPS of gate.c
@@ -23,14 +23,12 @@ def resident(process):
     return 0
 
 
-def sanitized():
-    return b"__asan_init" in pathlib.Path(find_program("tpn-broker")).read_bytes()
-
-
 class Disk:
     """A broker on it, and the gate in front of its syncs."""
 
     def __init__(self, lab):
+        if sanitized():
+            raise Skip("a sanitizer takes no library in front of its own")
         self.lab = lab
         self.gate = lab.dir / "gate"
         self.broker = lab.add(Broker(lab, {"lab": smtp_profile(9)}))
@@ -73,7 +71,7 @@ class Disk:
         self.hear(1000)
         grown = resident(self.broker) - before
         print(f"#   {dict(self.receipts)}, the broker grew by {grown // MIB} MiB")
-        check(grown < room or sanitized(), f"the broker grew by {grown // MIB} MiB, more than {room // MIB}")
+        check(grown < room, f"the broker grew by {grown // MIB} MiB, more than {room // MIB}")
         check(all(receipt.retry_after_ms > 0 for receipt in self.busy), "BUSY without a time")
         check_equal({receipt.reason for receipt in self.busy}, {REASON}, "reasons")
 

@@ -89,6 +89,12 @@ def find_program(name):
     raise Failure(f"{name} is not built below {BUILD_DIR}")
 
 
+def sanitized():
+    """Are the programs built with a sanitizer? It keeps freed memory, and takes no library in front of its own (LD_PRELOAD)."""
+    program = pathlib.Path(find_program("tpn-broker")).read_bytes()
+    return b"__asan_init" in program or b"__tsan_init" in program
+
+
 def die_with_parent():
     """PR_SET_PDEATHSIG (1) with SIGKILL: a killed test leaves no process behind. Source: prctl(2)."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
