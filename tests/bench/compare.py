@@ -25,6 +25,7 @@ import bench_load
 import bench_pickup
 import bench_pipeline
 import bench_smtp
+import bench_status
 from bench_machine import RESULTS, append, cache_value, machine_lines
 from bench_path import SMTP_SOURCE
 from bench_peers import peer_versions
@@ -33,7 +34,7 @@ from bench_table import letter, report, tell
 from tpn_harness import BUILD_DIR, EXIT_SKIPPED, Failure, Skip
 
 FAMILIES = (bench_smtp, bench_accept, bench_pipeline, bench_load, bench_latency, bench_compose, bench_pickup,
-            bench_crew)
+            bench_crew, bench_status)
 COMPARISONS = tuple(row for family in FAMILIES for row in family.COMPARISONS)
 
 
