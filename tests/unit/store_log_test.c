@@ -304,6 +304,10 @@ static void kept_values_come_back_by_prefix(void **state)
     assert_memory_equal(op.kept.values[0].data, "one", 3);
     assert_string_equal(op.kept.values[1].name, "pause/b");
     store_op_fini(&op);
+    op = (struct store_op){.kind = STORE_KEPT, .kept = {.prefix = "pauses", .limit = 10}};
+    assert_int_equal(fixture_run(fix, &op), STORE_DONE);
+    assert_int_equal(op.kept.count, 1); /* a whole name */
+    store_op_fini(&op);
     op = (struct store_op){.kind = STORE_KEPT, .kept = {.after = "pause/a", .limit = 10}};
     assert_int_equal(fixture_run(fix, &op), STORE_DONE);
     assert_int_equal(op.kept.count, 2);

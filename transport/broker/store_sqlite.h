@@ -65,7 +65,7 @@ enum sql {
     SQL_SEGMENT_SWEPT,
     SQL_KEEP_SET,
     SQL_KEEP_DROP,
-    SQL_KEPT_AFTER,
+    SQL_KEPT_FROM,
     SQL_COUNT
 };
 

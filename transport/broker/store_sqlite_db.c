@@ -149,7 +149,7 @@ static const char *const texts[SQL_COUNT] = {
     [SQL_KEEP_SET] = "insert into kept (name, value) values (?, ?)"
                      " on conflict do update set value = excluded.value",
     [SQL_KEEP_DROP] = "delete from kept where name = ?",
-    [SQL_KEPT_AFTER] = "select name, value from kept where name > ? order by name limit ?",
+    [SQL_KEPT_FROM] = "select name, value from kept where name >= ? order by name limit ?",
 };
 
 _Static_assert(STATE_ACCEPTED == 1 && STATE_LEASED == 2 && STATE_PERMITTED == 3 &&

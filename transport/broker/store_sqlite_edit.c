@@ -144,9 +144,8 @@ int sqlite_read_kept(struct sqlite_store *store, struct store_op *op)
     const char *prefix = op->kept.prefix != NULL ? op->kept.prefix : "";
     const char *after = op->kept.after != NULL ? op->kept.after : "";
     size_t len = strlen(prefix);
-    /* Names are not empty, so "behind the empty one" is from the first. */
     bool from_prefix = strcmp(after, prefix) < 0;
-    sqlite3_stmt *statement = sqlite_db_statement(store, SQL_KEPT_AFTER);
+    sqlite3_stmt *statement = sqlite_db_statement(store, SQL_KEPT_FROM);
     sqlite_db_bind_text(statement, 1, from_prefix ? prefix : after);
     (void)sqlite3_bind_int64(statement, 2, -1);
     int rc = SQLITE_DONE;
@@ -159,6 +158,9 @@ int sqlite_read_kept(struct sqlite_store *store, struct store_op *op)
         const char *name = (const char *)sqlite3_column_text(statement, 0);
         if (name == NULL || strncmp(name, prefix, len) != 0) {
             break;
+        }
+        if (strcmp(name, after) == 0) {
+            continue;
         }
         struct store_value *value = store_values_add(&op->kept.values, &op->kept.count);
         sqlite_db_read_text(statement, 0, value->name, sizeof value->name);
