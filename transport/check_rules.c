@@ -353,6 +353,7 @@ static const struct check_set credit = SET(credit);
 static const struct check_rule address_change_rules[] = {
     {.field = "index", .form = CHECK_NUMBER},
     {.field = "address", .form = CHECK_LINE, .required = true, .max = 254},
+    {.field = "may_have_it", .form = CHECK_LINE, .max_entries = 100, .max = 254},
 };
 static const struct check_set address_change = SET(address_change);
 

@@ -308,8 +308,11 @@ def row_of(pb, request):
                      addresses(event, "REFUSED", 500), (event.epoch, event.sequence),
                      tuple(r.address for r in event.recipients) if is_edit(event) else (), event.held)
                for event in request.history]
-    return Row(state_name(pb, request.state), {r.address: outcome_name(pb, r.outcome) for r in request.recipients},
-               history, request.profile, tuple(request.labels), request.held)
+
+    def outcome_of(recipient):
+        name = outcome_name(pb, recipient.outcome)
+        return "MARKED" if name == "PENDING" and recipient.may_have_it else name
+    return Row(state_name(pb, request.state), {r.address: outcome_of(r) for r in request.recipients}, history, request.profile, tuple(request.labels), request.held)
 
 
 def mail_of(record):

@@ -41,7 +41,7 @@ class Event:
 class Row:
     """One request as the broker tells it."""
     state: str
-    recipients: dict  # address -> outcome
+    recipients: dict  # address -> outcome; MARKED: PENDING, and it may have the mail from before an edit
     history: list = dataclasses.field(default_factory=list)
     profile: str = ""  # empty: as it was submitted
     labels: tuple = ()
@@ -81,7 +81,7 @@ def check_fold(request_id, row, verdict):
     """The state is what the outcomes of the recipients come to."""
     edited = {address for event in row.history for address in event.edited}
     # Whom an operator put in stays PENDING until somebody says that the request shall go on.
-    if row.state in ("FAILED", "EXPIRED", "CANCELLED", "UNKNOWN") and any(row.recipients.get(address) == "PENDING" for address in edited):
+    if row.state in ("FAILED", "EXPIRED", "CANCELLED", "UNKNOWN") and any(row.recipients.get(address) in ("PENDING", "MARKED") for address in edited):
         return
     outcomes = set(row.recipients.values())
     good = {"SENT": outcomes == {"DELIVERED"}, "HANDED_OFF": outcomes == {"DELIVERED"},
@@ -223,6 +223,7 @@ def check_request(spec, row, mails, verdict):
     verdict.failed_over += any(event.reason.startswith("by its failover profile ") for event in row.history)
     if spec.profile == "pickup" and row.state == "UNKNOWN":
         verdict.add(f"{spec.id}: UNKNOWN, although its folder could be looked into")
+    put_in = {address for event in row.history for address in event.edited}
     by_person = collections.defaultdict(list)
     ids = collections.defaultdict(set)
     for mail in mails:
@@ -232,12 +233,12 @@ def check_request(spec, row, mails, verdict):
         for address in mail.rcpt:
             by_person[address].append(mail)
             ids[address if spec.one_each else ""].add(mail.mid)
-            if address not in spec.to and address not in row.recipients:
+            if address not in spec.to and address not in row.recipients and address not in put_in:
                 verdict.add(f"{spec.id}: a mail went to {address}, who is no recipient")
     for address, mids in ids.items():
         if len(mids) > 1:
             verdict.add(f"{spec.id} {address}: Message-IDs differ: {sorted(mids)}")
-    for address in out:
+    for address in sorted({*out, *put_in} - set(row.recipients)):
         check_put_out(spec.id, row, address, by_person[address], verdict)
     for address in row.recipients:
         check_recipient(spec.id, row, address, by_person[address], verdict)

@@ -174,6 +174,11 @@ def put_out_and_there(_specs, _receipts, _rows, mails):
     mails.append(mail("p-10", "ok-0-p-10@e.test"))
 
 
+def put_in_and_out_and_there(_specs, _receipts, rows, mails):
+    rows["p-10"].history[3].edited += ("eve@edited.test",)
+    mails.append(mail("p-10", "eve@edited.test"))
+
+
 def other_profile(_specs, _receipts, rows, _mails):
     rows["p-10"].profile = "marked"
 
@@ -205,7 +210,8 @@ WANTED = {
     pickup_unknown: "could be looked into", no_receipt: "without a receipt", refused_receipt: "got the receipt REJECTED",
     sent_though_superseded: "SUPERSEDED p-8", superseded_and_there: "HIDDEN p-8", superseded_by_a_stranger: "no newer request of its key",
     leased_while_held: "HELD p-10", never_released: "HELD p-6", lost_label: "p-9: its labels are",
-    edited_by_nobody: "p-10: its recipients are", put_out_and_there: "HIDDEN p-10", other_profile: "p-10: its profile is marked",
+    edited_by_nobody: "p-10: its recipients are", put_out_and_there: "HIDDEN p-10", put_in_and_out_and_there: "HIDDEN p-10 to eve",
+    other_profile: "p-10: its profile is marked",
     came_too_late_twice: "HIDDEN p-1: REJECTED",
     missing_recipient: "p-2: its recipients are",
 }

@@ -137,6 +137,32 @@ def test_edit_of_what_may_have_arrived_then_resolved_as_sent(lab):
     check_equal(server.contents[-1][1], ["eve@e.test"], "the envelope of the second mail")
 
 
+def test_an_edit_back_does_not_forget_who_may_have_it(lab):
+    """bob may have the mail; out and in again, he still may: his next mail says so, and nobody calls him refused."""
+    server = lab.faultd("drop-after-dot")
+    broker = lab.broker({"lab": smtp_profile(server.port)}, LATE)
+    publisher = lab.publisher(broker)
+    lab.worker(broker)
+    for name in ("again", "ended"):
+        publisher.submit(lab.request(name, to=["bob@e.test"]))
+        wait_until(lambda name=name: publisher.state(name) == "UNKNOWN", "the doubt")
+    server.set_mode("plain")
+    broker.stop()  # what is noted of an edit is on the disk
+    broker.start()
+    publisher = lab.publisher(broker)
+    for name in ("again", "ended"):
+        for change in ("bob@e.test=eve@e.test", "eve@e.test=amy@e.test", "amy@e.test=Bob@e.test"):
+            check_equal(lab.tpn(broker, "queue", "edit", name, "--recipient", change).returncode, 0, change)
+    check(publisher.query(["again"])[0].recipients[0].may_have_it, "the mark of who is back")
+    check_equal(lab.tpn(broker, "queue", "resolve", "again", "--as", "resend").returncode, 0, "resolve")
+    wait_until(lambda: publisher.state("again") == "SENT", "the mail")
+    check_equal(server.contents[-1][1], ["Bob@e.test"], "its envelope")
+    check(b"X-TrackPro-Possible-Duplicate: yes" in server.contents[-1][0], "it carries no mark")
+    check_equal(lab.tpn(broker, "queue", "cancel", "ended").returncode, 0, "cancel")
+    recipient = publisher.query(["ended"])[0].recipients[0]
+    check_equal(outcome_name(lab.pb, recipient.outcome), "UNKNOWN", "what is said of who may have it")
+
+
 def test_redrive_purge_and_filters(lab):
     server = lab.faultd()
     broker = lab.broker({"lab": smtp_profile(server.port)}, LATE)

@@ -16,6 +16,8 @@
 #include <string.h>
 #include <strings.h>
 
+enum { MARKED_MAX = 100 }; /* addresses of one place that may have the mail (check_rules.c) */
+
 static const char no_store[] = "the store cannot write now; try again";
 
 static char *lent(const char *text)
@@ -181,9 +183,87 @@ static const char *find_fault(const struct act *act)
     return NULL;
 }
 
-/* The edit as it stands after this one, packed: the newest address of each place. */
-static uint8_t *merge(const PB(RequestEdit) *old, const PB(RequestEdit) *fresh, size_t *len)
+/* What one edit makes of the recipients: its changes, each with the addresses of its place that may have the mail. */
+struct changes {
+    PB(AddressChange) *items; /* owned, as the lists in them; the texts are borrowed */
+    PB(AddressChange) **pointers;
+    size_t count;
+};
+
+static void changes_fini(struct changes *changes)
 {
+    for (size_t i = 0; i < changes->count; i++) {
+        free(changes->items[i].may_have_it);
+    }
+    free(changes->items);
+    free(changes->pointers);
+}
+
+static bool is_listed(const PB(AddressChange) *change, const char *address)
+{
+    for (size_t i = 0; i < change->n_may_have_it; i++) {
+        if (strcasecmp(change->may_have_it[i], address) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static const PB(AddressChange) *change_at(const PB(RequestEdit) *edit, uint32_t index)
+{
+    for (size_t i = 0; edit != NULL && i < edit->n_recipients; i++) {
+        if (edit->recipients[i]->index == index) {
+            return edit->recipients[i];
+        }
+    }
+    return NULL;
+}
+
+/* False when there are too many of them to be kept. */
+static bool note_marked(PB(AddressChange) *change, const PB(AddressChange) *before,
+                        const PB(RecipientResult) *now)
+{
+    size_t count = before != NULL ? before->n_may_have_it : 0;
+    change->may_have_it = mem_zero(count + 1, sizeof(char *));
+    for (; change->n_may_have_it < count; change->n_may_have_it++) {
+        change->may_have_it[change->n_may_have_it] = before->may_have_it[change->n_may_have_it];
+    }
+    if (request_is_marked(now) && !is_listed(change, now->address)) {
+        change->may_have_it[change->n_may_have_it++] = now->address;
+    }
+    return change->n_may_have_it <= MARKED_MAX;
+}
+
+/* Why not, or null. */
+static const char *changes_init(struct changes *changes, const PB(RequestEdit) *edit,
+                                const PB(RequestEdit) *old, const PB(RequestStatus) *list)
+{
+    const char *fault = NULL;
+    changes->count = edit->n_recipients;
+    changes->items = mem_zero(changes->count + 1, sizeof *changes->items);
+    changes->pointers = mem_zero(changes->count + 1, sizeof(PB(AddressChange) *));
+    for (size_t i = 0; i < changes->count; i++) {
+        PB(AddressChange) init = PB_INIT(ADDRESS_CHANGE);
+        const PB(AddressChange) *wish = edit->recipients[i];
+        changes->pointers[i] = &changes->items[i];
+        changes->items[i] = init;
+        changes->items[i].index = wish->index;
+        changes->items[i].address = wish->address;
+        if (!note_marked(&changes->items[i], change_at(old, wish->index),
+                         list->recipients[wish->index])) {
+            fault = "too many addresses of that recipient may have the mail";
+        }
+    }
+    return fault;
+}
+
+/* The edit as it stands after this one, packed: the newest address of each place. */
+static uint8_t *merge(const PB(RequestEdit) *old, const PB(RequestEdit) *edit,
+                      const struct changes *changes, size_t *len)
+{
+    PB(RequestEdit) with_notes = *edit;
+    const PB(RequestEdit) *fresh = &with_notes;
+    with_notes.recipients = changes->pointers;
     size_t room = fresh->n_recipients + (old != NULL ? old->n_recipients : 0);
     PB(RequestEdit) all = PB_INIT(REQUEST_EDIT);
     all.profile = fresh->profile[0] != '\0' ? fresh->profile
@@ -208,8 +288,9 @@ static uint8_t *merge(const PB(RequestEdit) *old, const PB(RequestEdit) *fresh, 
     return packed;
 }
 
-/* A new address is a new recipient: whatever the old one came to, this one is still to be tried. */
-static void begin_anew(PB(RecipientResult) *one, const char *address)
+/* A new address is a new recipient: whatever the old one came to, this one is still to be tried. But who was here before and
+ * may have the mail still may. */
+static void begin_anew(PB(RecipientResult) *one, const PB(AddressChange) *change)
 {
     PB(RecipientResult) fresh = PB_INIT(RECIPIENT_RESULT);
     free(one->address);
@@ -222,11 +303,11 @@ static void begin_anew(PB(RecipientResult) *one, const char *address)
     ProtobufCMessage base = one->base;
     *one = fresh;
     one->base = base;
-    one->address = mem_text(address);
+    one->address = mem_text(change->address);
+    one->may_have_it = is_listed(change, change->address);
 }
 
-/* Nobody who has the mail becomes somebody else, and nobody becomes themselves: a recipient that is new has no mark of a
- * possible duplicate. */
+/* Nobody who has the mail becomes somebody else, and nobody becomes themselves. */
 static const char *find_clash(const PB(RequestEdit) *edit, const PB(RequestStatus) *list)
 {
     for (size_t i = 0; i < edit->n_recipients; i++) {
@@ -242,13 +323,12 @@ static const char *find_clash(const PB(RequestEdit) *edit, const PB(RequestStatu
 }
 
 /* The list of recipients with the new addresses, packed; changed points into *list. */
-static uint8_t *readdress(const struct act *act, PB(RequestStatus) *list,
+static uint8_t *readdress(const struct changes *changes, PB(RequestStatus) *list,
                           PB(RecipientResult) **changed, size_t *len)
 {
-    const PB(RequestEdit) *edit = act->operation->edit;
-    for (size_t i = 0; i < edit->n_recipients; i++) {
-        PB(RecipientResult) *one = list->recipients[edit->recipients[i]->index];
-        begin_anew(one, edit->recipients[i]->address);
+    for (size_t i = 0; i < changes->count; i++) {
+        PB(RecipientResult) *one = list->recipients[changes->items[i].index];
+        begin_anew(one, &changes->items[i]);
         changed[i] = one;
     }
     uint8_t *packed = mem_zero(1, protobuf_c_message_get_packed_size(&list->base) + 1);
@@ -289,6 +369,32 @@ static void change_request(struct act *act, const uint8_t *results, size_t len)
     }
 }
 
+static void carry_out(struct act *act, const PB(RequestEdit) *old, PB(RequestStatus) *list,
+                      const struct changes *changes)
+{
+    struct request *request = act->request;
+    const PB(RequestEdit) *edit = act->operation->edit;
+    PB(RecipientResult) **changed = mem_zero(changes->count + 1, sizeof *changed);
+    struct ledger_op *next = ledger_op_new(STORE_EDIT, edited, act);
+    /* Before the list is changed: it lends the addresses that are noted. */
+    next->texts =
+        (char *)merge(old, edit, changes, &next->store.edit.len); /* the ledger frees it */
+    next->store.edit.data = (const uint8_t *)next->texts;
+    uint8_t *results = readdress(changes, list, changed, &next->store.edit.results_len);
+    next->store.edit.results = arena_copy(&next->arena, results, next->store.edit.results_len);
+    next->store.edit.pk = request->pk;
+    next->store.edit.from = request->state;
+    next->store.edit.changed_at_ms = broker_now_ms(act->operation->broker);
+    if (edit->profile[0] != '\0') {
+        next->store.edit.profile = edit->profile;
+    }
+    change_request(act, results, next->store.edit.results_len);
+    add_event(next, act, act->held, changed, changes->count);
+    ledger_add(act->operation->broker->ledger, next);
+    free(results);
+    free(changed);
+}
+
 static void body_came(void *arg, struct ledger_op *op)
 {
     struct act *act = arg;
@@ -304,32 +410,15 @@ static void body_came(void *arg, struct ledger_op *op)
             ? PB_UNPACK(request_edit, op->store.body.edit_len, op->store.body.edit)
             : NULL;
     PB(RequestStatus) *list = request_results(request);
-    const char *clash = find_clash(edit, list);
+    struct changes changes;
+    const char *clash = changes_init(&changes, edit, old, list);
+    clash = clash != NULL ? clash : find_clash(edit, list);
     if (clash != NULL) {
-        trackpro__notify__v1__request_status__free_unpacked(list, NULL);
-        if (old != NULL) {
-            trackpro__notify__v1__request_edit__free_unpacked(old, NULL);
-        }
         refuse_edit(act, clash);
-        return;
+    } else {
+        carry_out(act, old, list, &changes);
     }
-    PB(RecipientResult) **changed = mem_zero(edit->n_recipients + 1, sizeof *changed);
-    struct ledger_op *next = ledger_op_new(STORE_EDIT, edited, act);
-    uint8_t *results = readdress(act, list, changed, &next->store.edit.results_len);
-    next->store.edit.results = arena_copy(&next->arena, results, next->store.edit.results_len);
-    next->texts = (char *)merge(old, edit, &next->store.edit.len); /* the ledger frees it */
-    next->store.edit.data = (const uint8_t *)next->texts;
-    next->store.edit.pk = request->pk;
-    next->store.edit.from = request->state;
-    next->store.edit.changed_at_ms = broker_now_ms(act->operation->broker);
-    if (edit->profile[0] != '\0') {
-        next->store.edit.profile = edit->profile;
-    }
-    change_request(act, results, next->store.edit.results_len);
-    add_event(next, act, act->held, changed, edit->n_recipients);
-    ledger_add(act->operation->broker->ledger, next);
-    free(results);
-    free(changed);
+    changes_fini(&changes);
     trackpro__notify__v1__request_status__free_unpacked(list, NULL);
     if (old != NULL) {
         trackpro__notify__v1__request_edit__free_unpacked(old, NULL);
