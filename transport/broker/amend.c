@@ -185,7 +185,7 @@ static const char *find_fault(const struct act *act)
 
 /* What one edit makes of the recipients: its changes, each with the addresses of its place that may have the mail. */
 struct changes {
-    PB(AddressChange) *items; /* owned, as the lists in them; the texts are borrowed */
+    PB(AddressChange) *items; /* owned, as the lists in them; the new addresses are borrowed */
     PB(AddressChange) **pointers;
     size_t count;
 };
@@ -193,7 +193,11 @@ struct changes {
 static void changes_fini(struct changes *changes)
 {
     for (size_t i = 0; i < changes->count; i++) {
-        free(changes->items[i].may_have_it);
+        PB(AddressChange) *change = &changes->items[i];
+        while (change->n_may_have_it > 0) {
+            free(change->may_have_it[--change->n_may_have_it]);
+        }
+        free(change->may_have_it);
     }
     free(changes->items);
     free(changes->pointers);
@@ -226,10 +230,11 @@ static bool note_marked(PB(AddressChange) *change, const PB(AddressChange) *befo
     size_t count = before != NULL ? before->n_may_have_it : 0;
     change->may_have_it = mem_zero(count + 1, sizeof(char *));
     for (; change->n_may_have_it < count; change->n_may_have_it++) {
-        change->may_have_it[change->n_may_have_it] = before->may_have_it[change->n_may_have_it];
+        change->may_have_it[change->n_may_have_it] =
+            mem_text(before->may_have_it[change->n_may_have_it]);
     }
     if (request_is_marked(now) && !is_listed(change, now->address)) {
-        change->may_have_it[change->n_may_have_it++] = now->address;
+        change->may_have_it[change->n_may_have_it++] = mem_text(now->address);
     }
     return change->n_may_have_it <= MARKED_MAX;
 }
@@ -376,7 +381,6 @@ static void carry_out(struct act *act, const PB(RequestEdit) *old, PB(RequestSta
     const PB(RequestEdit) *edit = act->operation->edit;
     PB(RecipientResult) **changed = mem_zero(changes->count + 1, sizeof *changed);
     struct ledger_op *next = ledger_op_new(STORE_EDIT, edited, act);
-    /* Before the list is changed: it lends the addresses that are noted. */
     next->texts =
         (char *)merge(old, edit, changes, &next->store.edit.len); /* the ledger frees it */
     next->store.edit.data = (const uint8_t *)next->texts;
