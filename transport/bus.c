@@ -72,7 +72,8 @@ struct bus {
     uint32_t keys_tried; /* of the server, without success */
     size_t server_key;   /* the one in use */
     uint32_t rebinds;    /* tries */
-    struct arena arena;  /* of the message that is being handled */
+    struct arena
+        arena; /* of the message that is being handled; without memory where bodies may be taken out */
 };
 
 struct role_row {
@@ -228,7 +229,10 @@ enum err bus_open(struct bus **out, void *context, const struct bus_options *opt
     struct bus *bus = mem_zero(1, sizeof *bus);
     bus->context = context;
     bus->role = options->role;
-    arena_init(&bus->arena, mem_zero(1, ARENA_BYTES), ARENA_BYTES);
+    if (roles[bus->role].router || options->bodies_borrowed) {
+        /* What a broker hears it has answered or copied when its function returns. */
+        arena_init(&bus->arena, mem_resize(NULL, 1, ARENA_BYTES), ARENA_BYTES);
+    }
     bus->options = *options;
     bus->options.endpoint = mem_text(options->endpoint);
     bus->options.identity = options->identity != NULL ? mem_text(options->identity) : NULL;
@@ -538,9 +542,7 @@ void bus_pump(struct bus *bus, int budget)
         take_subscriptions(bus);
         return;
     }
-    /* What a broker hears it has answered or copied when its function returns. */
-    bool borrowed = roles[bus->role].router || bus->options.bodies_borrowed;
-    struct arena *arena = borrowed ? &bus->arena : NULL;
+    struct arena *arena = bus->arena.first != NULL ? &bus->arena : NULL;
     for (int i = 0; i < budget; i++) {
         struct wire_in in;
         look_before_message(bus);

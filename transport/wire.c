@@ -351,6 +351,17 @@ void wire_in_fini(struct wire_in *in)
     wire_blob_free(&in->payload);
 }
 
+size_t wire_put_varint(uint8_t *out, uint64_t value)
+{
+    size_t used = 0;
+    while (value >= 0x80) {
+        out[used++] = (uint8_t)(value | 0x80);
+        value >>= 7;
+    }
+    out[used++] = (uint8_t)value;
+    return used;
+}
+
 void wire_in_set_text(const struct wire_in *in, char **field, const char *text)
 {
     if (in->arena != NULL) {
@@ -368,7 +379,7 @@ ProtobufCMessage *wire_body_copy(const ProtobufCMessage *body)
     size_t len = protobuf_c_message_get_packed_size(body);
     uint8_t *bytes = mem_zero(1, len);
     (void)protobuf_c_message_pack(body, bytes);
-    ProtobufCMessage *copy = protobuf_c_message_unpack(body->descriptor, NULL, len, bytes);
+    ProtobufCMessage *copy = wire_unpack(body->descriptor, NULL, len, bytes);
     free(bytes);
     if (copy == NULL) {
         bug("%s: packed, but not unpacked", body->descriptor->name);

@@ -123,6 +123,9 @@ struct wire_in {
 };
 /* Free body, raw and payload, those that were not taken out. Everything in the arena is gone. */
 void wire_in_fini(struct wire_in *in);
+/* A protobuf varint (protobuf.dev/programming-guides/encoding) at out: 1 to 10 bytes; returns how many. For who puts a
+ * tag or a length before bytes that are packed already. */
+size_t wire_put_varint(uint8_t *out, uint64_t value);
 /* Put a copy of the text into a string field of the body. */
 void wire_in_set_text(const struct wire_in *in, char **field, const char *text);
 /* A copy with all that is in it; the caller frees it with protobuf_c_message_free_unpacked. */

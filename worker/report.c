@@ -66,11 +66,7 @@ static struct report *keep(struct reports *reports, const PB(JobResult) *result,
     report->part = result->part;
     report->slot = slot;
     *to++ = TAG_RESULTS;
-    size_t rest = len;
-    for (; rest >= 0x80; rest >>= 7) {
-        *to++ = (uint8_t)(rest | 0x80);
-    }
-    *to++ = (uint8_t)rest;
+    to += wire_put_varint(to, len);
     to += protobuf_c_message_pack(&result->base, to);
     report->len = (size_t)(to - report->bytes);
     TAILQ_INSERT_TAIL(&reports->fresh, report, link);

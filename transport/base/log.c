@@ -18,7 +18,7 @@ enum { LINE_BYTES = 2048 };
 static const char *const level_names[LOG_LEVEL_COUNT] = {"error", "warn", "info", "debug"};
 static const char *program_name = "tpn";
 static enum log_level max_level = LOG_LEVEL_INFO;
-static long program_pid;
+static long program_pid; /* 0 until log_init: not every program calls it */
 
 void log_init(const char *program, enum log_level level)
 {
@@ -49,7 +49,7 @@ static size_t put_line(char line[LINE_BYTES], enum log_level level, const char *
 {
     size_t used = strlen(clock_text(clock_wall_ms(), line));
     int head = snprintf(line + used, LINE_BYTES - used, " %s %s[%ld] %s ", level_names[level],
-                        program_name, program_pid, event);
+                        program_name, program_pid != 0 ? program_pid : (long)getpid(), event);
     used += head > 0 ? (size_t)head : 0;
     if (used < LINE_BYTES - 2) {
         int body = vsnprintf(line + used, LINE_BYTES - used - 1, fmt, args);

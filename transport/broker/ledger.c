@@ -123,25 +123,14 @@ void ledger_op_event(struct ledger_op *op, const ProtobufCMessage *event, const 
     op->topic = arena_copy(&op->arena, topic, strlen(topic) + 1);
 }
 
-static size_t put_varint(uint8_t *out, uint64_t value)
-{
-    size_t used = 0;
-    while (value >= 0x80) {
-        out[used++] = (uint8_t)(value | 0x80);
-        value >>= 7;
-    }
-    out[used++] = (uint8_t)value;
-    return used;
-}
-
 static void publish(struct ledger *ledger, struct ledger_op *op)
 {
     uint64_t sequence = op->store.event_number & ((UINT64_C(1) << STORE_SEQUENCE_BITS) - 1);
     size_t len = op->store.event_len;
     op->event[len++] = TAG_EPOCH;
-    len += put_varint(op->event + len, ledger->epoch);
+    len += wire_put_varint(op->event + len, ledger->epoch);
     op->event[len++] = TAG_SEQUENCE;
-    len += put_varint(op->event + len, sequence);
+    len += wire_put_varint(op->event + len, sequence);
     ledger->sequence = sequence;
     /* A full queue drops for that subscriber alone (XPUB); it sees the gap in the sequence. */
     enum err err = wire_publish(bus_socket(ledger->status), op->topic, op->event, len);
