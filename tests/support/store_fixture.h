@@ -61,6 +61,21 @@ static inline void fixture_free(struct fixture *fix)
     free(fix);
 }
 
+/* cmocka's setup: *state is the engine, and becomes an open fixture. */
+static inline int fixture_setup(void **state)
+{
+    struct fixture *fix = fixture_new(*state);
+    fixture_open(fix);
+    *state = fix;
+    return 0;
+}
+
+static inline int fixture_teardown(void **state)
+{
+    fixture_free(*state);
+    return 0;
+}
+
 /* Run ops as one batch. */
 static inline enum store_call fixture_call(struct fixture *fix, struct store_op *ops,
                                            size_t count)

@@ -743,26 +743,12 @@ static const struct contract_row on_disk[] = {
     ROW(a_failed_migration_leaves_the_old_file),
 };
 
-static int setup(void **state)
-{
-    struct fixture *fix = fixture_new(*state);
-    fixture_open(fix);
-    *state = fix;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    fixture_free(*state);
-    return 0;
-}
-
 enum { CONTRACT_ROWS = sizeof contract / sizeof contract[0] };
 enum { DISK_ROWS = sizeof on_disk / sizeof on_disk[0] };
 
 static struct CMUnitTest unit_of(const struct contract_row *row, struct store_engine *engine)
 {
-    return (struct CMUnitTest){row->name, row->fn, setup, teardown, engine};
+    return (struct CMUnitTest){row->name, row->fn, fixture_setup, fixture_teardown, engine};
 }
 
 int main(void)

@@ -86,23 +86,9 @@ static void a_note_that_is_not_done_keeps_nothing(void **state)
     assert_string_equal(kept(fix, text), "");
 }
 
-static int setup(void **state)
-{
-    struct fixture *fix = fixture_new(*state);
-    fixture_open(fix);
-    *state = fix;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    fixture_free(*state);
-    return 0;
-}
-
 #define ROW(fn, engine)                                                                        \
     {                                                                                          \
-#fn, fn, setup, teardown, &(engine)                                                    \
+#fn, fn, fixture_setup, fixture_teardown, &(engine)                                    \
     }
 
 int main(void)
