@@ -70,6 +70,37 @@ def test_one_commit_for_both(lab):
             check_equal(known[-1], "ACCEPTED", "the newest one waits")
 
 
+def test_driven_again_while_a_newer_one_comes(lab):
+    """What waits again when the newer one is accepted is withdrawn, however close the two come."""
+    broker = lab.broker({"lab": smtp_profile(lab.sink().port)}, LATE)
+    follower = lab.follower(broker)
+    admin = lab.enter_context(contextlib.closing(tpn_wire.Pipeline(lab.pb, broker.endpoints["admin"])))
+    pipeline = lab.pipeline(broker)
+    for turn in range(8):
+        numbers = range(60)
+        olds = [f"old-{turn}-{n}" for n in numbers]
+        news = [f"new-{turn}-{n}" for n in numbers]
+        for n in numbers:
+            pipeline.send(lab.request(olds[n], supersede_key=f"{turn} {n}", not_before_ms=later()))
+        pipeline.settle(20)
+        check_equal(lab.tpn(broker, "queue", "cancel", *olds).returncode, 0, "cancel")
+        for n in numbers:
+            pipeline.send(lab.request(news[n], supersede_key=f"{turn} {n}", not_before_ms=later()))
+            if n % 4 == 3:
+                redrive = lab.pb.QueueAct(operation=lab.pb.OPERATION_REDRIVE, ids=olds[n - 3:n + 1], operator="ann")
+                admin.socket.send_multipart([b"TPN1.QUEUE_ACT", redrive.SerializeToString()])
+        for _ in range(0, 60, 4):
+            acted = lab.pb.QueueActed.FromString(admin.socket.recv_multipart()[1])
+            check_equal([result.done for result in acted.results], [True] * 4, "driven again")
+        pipeline.settle(20)
+        for old, new in zip(olds, news, strict=True):
+            follower.wait_state(new, "ACCEPTED")
+            follower.wait_for(lambda f, old=old: f.states(old).count("ACCEPTED") == 2, f"{old} to wait again")
+            again = [event for event in follower.of(old) if event.state == lab.pb.STATE_ACCEPTED][1]
+            if again.sequence < follower.of(new)[0].sequence:
+                follower.wait_state(old, "CANCELLED")
+
+
 def test_the_same_request_again_supersedes_nothing(lab):
     broker = lab.broker({"lab": smtp_profile(lab.sink().port)}, LATE)
     publisher = lab.publisher(broker)

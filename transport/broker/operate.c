@@ -5,7 +5,8 @@
  * the object leaves lane and lease, is marked as settling, and stays in the index of requests
  * until the commit: so nobody else takes up the row meanwhile (a DUE or a GET may have read it
  * before the change), and an act that meets such an object asks again, behind the commit that it
- * waits for.
+ * waits for. So does a retry of what is finished while a newer request of its key comes in
+ * (supersede.h).
  *
  * No other op that points to the object can be under way after the commit: ops end in the order
  * in which they were added, and an object that belongs to an act gets no new ones.
@@ -428,6 +429,12 @@ static void decide(struct act *act, struct store_row *row)
         return;
     }
     const struct operation_row *operation = &operations[act->operation->kind];
+    if (operation->to == STATE_ACCEPTED && state_is_final(state) &&
+        row->supersede_key[0] != '\0' &&
+        supersede_goes_on(broker, row->producer, row->supersede_key)) {
+        look_up(act); /* once more, behind the newer one: whose list of rows lacks this one */
+        return;
+    }
     if (row->held && operation->amend == NULL && operation->to == STATE_ACCEPTED) {
         act_refuse(act, state, "it is held: release it");
         return;

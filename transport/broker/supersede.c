@@ -32,9 +32,9 @@ struct withdrawal {
 };
 
 /* Producer and key as bytes of the map: neither holds a line end. */
-static char *key_of(const struct withdrawal *withdrawal)
+static char *map_key(const char *producer, const char *key)
 {
-    return mem_format("%s\n%s", withdrawal->producer, withdrawal->key);
+    return mem_format("%s\n%s", producer, key);
 }
 
 static void look_up(struct withdrawal *withdrawal);
@@ -43,7 +43,7 @@ static void ask_rows(struct withdrawal *withdrawal);
 static void begin(struct withdrawal *withdrawal)
 {
     struct superseding *all = &withdrawal->broker->superseding;
-    char *key = key_of(withdrawal);
+    char *key = map_key(withdrawal->producer, withdrawal->key);
     struct withdrawal *first = map_get_text(all->by_key, key);
     if (first != NULL) {
         TAILQ_INSERT_TAIL(&first->behind, withdrawal, link);
@@ -76,7 +76,7 @@ static void send_withdrawn(const struct withdrawal *withdrawal)
 static void let_next_go(struct withdrawal *withdrawal)
 {
     struct superseding *all = &withdrawal->broker->superseding;
-    char *key = key_of(withdrawal);
+    char *key = map_key(withdrawal->producer, withdrawal->key);
     struct withdrawal *next = TAILQ_FIRST(&withdrawal->behind);
     (void)map_take_text(&all->by_key, key);
     if (next == NULL) {
@@ -322,6 +322,14 @@ void supersede_withdraw(struct broker *broker, struct bus *bus, const char *prod
     withdrawal->reason = mem_format("withdrawn by its producer%s%s",
                                     wish->reason[0] != '\0' ? ": " : "", wish->reason);
     begin(withdrawal);
+}
+
+bool supersede_goes_on(const struct broker *broker, const char *producer, const char *key)
+{
+    char *name = map_key(producer, key);
+    bool goes_on = map_get_text(broker->superseding.by_key, name) != NULL;
+    free(name);
+    return goes_on;
 }
 
 static void free_chain(void *arg, void *value)

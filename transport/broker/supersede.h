@@ -5,12 +5,15 @@
  *
  * So there is no moment on disk with both or with neither. What is PERMITTED, or is UNKNOWN, is not touched: it may have
  * been sent. A withdrawal is the same without a new request. For one producer and key one goes at a time, the others wait
- * for it in their order. */
+ * for it in their order, and so does an operator's act that would make a finished request of that key wait again: the
+ * rows that were looked up would not have it. */
 #ifndef TPN_SUPERSEDE_H
 #define TPN_SUPERSEDE_H
 
 #include "bus.h"
 #include "ledger.h"
+
+#include <stdbool.h>
 
 struct broker;
 struct map;
@@ -31,6 +34,9 @@ void supersede_accept(struct broker *broker, struct ledger_op *accept);
  *  producer  who asks, as its key says; borrowed for the call */
 void supersede_withdraw(struct broker *broker, struct bus *bus, const char *producer,
                         const struct wire_in *in);
+
+/* A new request or a withdrawal of that producer and key is on its way. */
+bool supersede_goes_on(const struct broker *broker, const char *producer, const char *key);
 
 void supersede_fini(struct broker *broker);
 
