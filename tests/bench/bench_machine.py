@@ -1,4 +1,4 @@
-"""The machine and the programs that gave a figure, and the file that keeps both."""
+"""The machine and the programs that gave a figure."""
 import ctypes
 import os
 import pathlib
@@ -64,8 +64,3 @@ def machine_lines(options, peers=""):
         f"- log level {options.log_level}, command: {command}",
         "",
     ]
-
-
-def append(path, lines):
-    with open(path, "a", encoding="utf-8") as file:
-        file.write("\n".join(lines) + "\n")

@@ -156,10 +156,14 @@ class Started:
             os.close(self.ended)
             self.ended = -1
 
-    def wait(self):
-        """Child. Anything but exit status 0 within RUN_LIMIT_S is a failure."""
+    def sample(self):
+        self.peak = max(self.peak, peak_mb(self.child.pid))
+
+    def wait(self, beside=()):
+        """Child. Anything but exit status 0 within RUN_LIMIT_S is a failure. beside: others whose memory is looked at, too."""
         while not select.select([self.ended], [], [], SAMPLE_S)[0]:
-            self.peak = max(self.peak, peak_mb(self.child.pid))
+            for one in (self, *beside):
+                one.sample()
             check(time.monotonic() - self.start < RUN_LIMIT_S * SLOW, f"{self.name} does not end")
         seconds = time.monotonic() - self.start
         _, status, usage = os.wait4(self.child.pid, 0)
@@ -169,12 +173,12 @@ class Started:
         return Child(self.name, seconds, (usage.ru_utime, usage.ru_stime), self.peak, text)
 
 
-def run_child(lab, name, argv, env=None):
+def run_child(lab, name, argv, env=None, beside=()):
     """Run to the end; returns Child."""
     with contextlib.ExitStack() as stack:
         started = Started(lab, name, argv, env)
         stack.callback(started.kill)
-        return started.wait()
+        return started.wait(beside)
 
 
 def run_children(lab, name, argvs):

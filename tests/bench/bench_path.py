@@ -15,13 +15,14 @@ SMTP_SOURCE = "/usr/sbin/smtp-source"
 WINDOW = 1000         # messages under way in the durable path
 JOBS = 400            # tpn-worker --jobs
 CONNECTIONS = 10
+COUNT_S = 10.0        # for smtp-sink to have counted what was sent
 PRIME = 20            # messages through the durable path before the clock starts
 
 
 def check_sink(sink, wanted):
     """Exactly that many mails. The senders have ended; a session of our own flushes what the sink has yet to read."""
     with contextlib.suppress(Failure):  # what it did not reach is told below
-        wait_until(lambda: sink.count() >= wanted or not sink.alive(), "smtp-sink to count", 10)
+        wait_until(lambda: sink.count() >= wanted or not sink.alive(), "smtp-sink to count", COUNT_S)
     check(sink.alive(), "smtp-sink ended")
     with smtplib.SMTP("127.0.0.1", sink.port, timeout=10 * SLOW):
         pass
@@ -76,14 +77,14 @@ class Path:
         self.servers = [self.broker, self.worker]
         self.send("prime", PRIME, PRIME)
 
-    def send(self, name, messages, window, rate=None):
+    def send(self, name, messages, window, rate=None, beside=()):
         """pipeline_bench: fails by itself when a message ends twice, or not SENT or HANDED_OFF. With a rate: so many a
         second, whatever comes back."""
         return run_child(self.lab, name, [
             bench_program("pipeline_bench"), "-n", messages, "-s", PAYLOAD, "-w", window,
             *(["-r", f"{rate:.3f}"] if rate else []),
             *(["-k", self.ring.path("bench"), "-K", self.ring.path("broker", ending="pub")] if self.ring else []),
-            self.broker.endpoints["submit"], self.broker.endpoints["status"]])
+            self.broker.endpoints["submit"], self.broker.endpoints["status"]], beside=beside)
 
     def stop(self):
         """The worker drains: what it delivers a second time, it has delivered by now."""

@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 import sys
+import tempfile
 import time
 
 from bench_meter import Meter, run_child, shown_on_failure, words_of
@@ -14,7 +15,7 @@ from bench_peers import Redis, missing, node_modules
 from tpn_harness import Lab, Process, wait_until
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "peers"))
-from postfix_peer import Postfix  # noqa: E402  found by the line above
+from postfix_peer import Postfix, closed_to_others  # noqa: E402  found by the line above
 
 PEERS = pathlib.Path(__file__).resolve().parent / "peers"
 WARM = 500          # messages through each before its clock starts
@@ -148,7 +149,13 @@ def celery(setup):
 
 
 def postfix_missing():
-    return missing(postfix="postfix")() or ("" if os.geteuid() == 0 else "root, which a Postfix of its own needs")
+    """As missing(): also the rights, and the way into the scratch folder."""
+    if os.geteuid() != 0:
+        return "root (a Postfix of its own needs it)"
+    folder = pathlib.Path(tempfile.gettempdir())
+    closed = closed_to_others(folder)
+    return missing(postfix="postfix")() or (
+        f"a way into {folder} for Postfix's own users, to whom {closed} is closed; another --data," if closed else "")
 
 
 def celery_missing():

@@ -8,8 +8,8 @@ from postfix_peer import Authority
 from tpn_harness import Process, check, check_equal, wait_until
 
 # Sender and sink each on a core of its own: left alone, the kernel often puts both on one, for each wakes the other.
-SENDER_CORE = ("/usr/bin/taskset", "-c", "0") if (os.cpu_count() or 1) > 1 else ()
-SINK_CORE = ("/usr/bin/taskset", "-c", "1") if (os.cpu_count() or 1) > 1 else ()
+CORES = sorted(os.sched_getaffinity(0))
+SENDER_CORE, SINK_CORE = (("/usr/bin/taskset", "-c", core) if len(CORES) > 1 else () for core in (CORES[0], CORES[-1]))
 
 
 class FastSink(Process):

@@ -101,10 +101,11 @@ def far_row(delay_ms):
 
 
 COMPARISONS = (
-    smtp_row(1, 10000), smtp_row(10, 20000), smtp_row(50, 20000), smtp_row(200, 20000),
-    smtp_row(1, 2000, LARGE), smtp_row(10, 3000, LARGE), smtp_row(50, 3000, LARGE),
-    smtp_row(1, 5000, recipients=10), smtp_row(10, 10000, recipients=10), smtp_row(50, 10000, recipients=10),
-    smtp_row(10, 3000, LARGE, 10),
+    *(smtp_row(connections, messages) for connections, messages in ((1, 10000), (10, 20000), (50, 20000), (200, 20000))),
+    *(smtp_row(connections, messages, LARGE) for connections, messages in ((1, 2000), (10, 3000), (50, 3000), (200, 3000))),
+    *(smtp_row(connections, messages, recipients=10)
+      for connections, messages in ((1, 5000), (10, 10000), (50, 10000), (200, 10000))),
+    *(smtp_row(connections, messages, LARGE, 10) for connections, messages in ((1, 2000), (10, 3000), (50, 3000), (200, 3000))),
     tls_row(10), tls_row(50),
     far_row(20), far_row(50), far_row(100),
 )

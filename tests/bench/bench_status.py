@@ -18,7 +18,7 @@ def followed(subscribers):
             lab.callback(listener.kill)
             wait_until(lambda: "ready" in listener.out.read_text("ascii"), "the subscribers to connect")
             meter = Meter([*path.servers, sink])
-            producer = path.send("producer", setup.messages, WINDOW)
+            producer = path.send("producer", setup.messages, WINDOW, beside=[listener])
             ended = listener.wait()
             said = words_of(ended.out)
             result = meter.finish(setup.messages, {

@@ -32,6 +32,11 @@ def figure_rows(sides, results):
     return rows
 
 
+def peak_text(mb):
+    """Blank when the process ended before it was looked at."""
+    return f"{mb:.1f}" if mb else ""
+
+
 def cost_rows(sides, results):
     rows = []
     for index, side in enumerate(sides):
@@ -41,7 +46,7 @@ def cost_rows(sides, results):
             both = [one + other for one, other in zip(user, system)]
             rows.append((f"{letter(index)} {name}",
                          *(tell(statistics.median(values)) if values else "" for values in (user, system, both)),
-                         f"{max(run.peak[name] for run in runs):.1f}"))
+                         peak_text(max(run.peak[name] for run in runs))))
     return rows
 
 
@@ -74,7 +79,7 @@ def report(comparison, sides, counts, results):
                        for index, side in enumerate(sides))
     messages = str(counts[0]) if len(set(counts)) == 1 else ", ".join(
         f"{letter(index)} {count}" for index, count in enumerate(counts))
-    lines = [f"### {comparison.name}: {comparison.title}", "",
+    lines = [f"### {comparison.heading()}", "",
              f"{messages} messages, {rounds} round{'s' * (rounds > 1)}. "
              f"Rest of the machine (kernel threads, other programs): {others} of all cores.", "",
              *table(2, ("side", "figure", "median", "min–max", "ratio to a"), figure_rows(sides, results))]

@@ -15,9 +15,9 @@ import pathlib
 import signal
 import sys
 import tempfile
-import time
 
 import bench_accept
+import bench_backlog
 import bench_compose
 import bench_crew
 import bench_latency
@@ -26,20 +26,22 @@ import bench_pickup
 import bench_pipeline
 import bench_smtp
 import bench_status
-from bench_machine import RESULTS, append, cache_value, machine_lines
+from bench_goals import append, write_goals
+from bench_machine import RESULTS, cache_value, machine_lines
+from bench_meter import say
 from bench_path import SMTP_SOURCE
 from bench_peers import peer_versions
 from bench_row import Setup
 from bench_table import letter, report, tell
 from tpn_harness import BUILD_DIR, EXIT_SKIPPED, Failure, Skip
+from postfix_peer import closed_to_others  # found by tpn_harness
 
 FAMILIES = (bench_smtp, bench_accept, bench_pipeline, bench_load, bench_latency, bench_compose, bench_pickup,
-            bench_crew, bench_status)
+            bench_crew, bench_status, bench_backlog)
 COMPARISONS = tuple(row for family in FAMILIES for row in family.COMPARISONS)
 
 
-def say(text):
-    print(f"# {time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+VAR_TMP = "/var/tmp"  # on a disk, which /tmp need not be
 
 
 def sides_of(comparison, options):
@@ -59,12 +61,13 @@ def measure(comparison, sides, counts, options):
         say(f"{comparison.name}: every one of {counts[0]} mails arrived once, by Message-ID")
     results = {side.name(): [] for side in sides}
     with tempfile.TemporaryDirectory(prefix="kept-") as kept:
-        for number in range(options.rounds):
+        rounds = comparison.rounds or options.rounds
+        for number in range(rounds):
             for index, (side, count) in enumerate(zip(sides, counts)):
                 result = side.run(Setup(count, kept))
                 results[side.name()].append(result)
                 figures = ", ".join(f"{name} {tell(value)}" for name, value in result.figures.items())
-                say(f"{comparison.name} {number + 1}/{options.rounds} {letter(index)} {side.title}: {figures}")
+                say(f"{comparison.name} {number + 1}/{rounds} {letter(index)} {side.title}: {figures}")
     return results
 
 
@@ -80,10 +83,11 @@ def read_options():
     parser = argparse.ArgumentParser(prog="run", description="see the head of tests/bench/run")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(names)}; default: all")
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--goals", action="store_true")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--messages", type=int)
-    parser.add_argument("--data", type=pathlib.Path, default=BUILD_DIR / "bench-scratch")
+    parser.add_argument("--data", type=pathlib.Path)
     parser.add_argument("--log-level", choices=("error", "warn", "info", "debug"), default="info")
     parser.add_argument("--results", type=pathlib.Path, default=RESULTS)
     parser.add_argument("--no-record", action="store_true")
@@ -100,7 +104,24 @@ def read_options():
         for row in COMPARISONS:
             print(f"{row.name:10} {row.title}: {' | '.join(side.title for side in row.sides)}")
         sys.exit(0)
+    if options.goals:
+        write_goals(options.results, COMPARISONS)
+        sys.exit(0)
     return options
+
+
+def scratch_folder(options):
+    """Where everything happens. One for all sides, so that they use the same disk."""
+    wanted = options.data or BUILD_DIR / "bench-scratch"
+    wanted.mkdir(parents=True, exist_ok=True)
+    closed = closed_to_others(wanted.resolve())
+    if closed and not options.data:
+        with contextlib.suppress(OSError):
+            wanted.rmdir()
+        say(f"scratch folder in {VAR_TMP}, for {closed} is closed to other users, and a Postfix runs as them")
+        wanted = pathlib.Path(tempfile.mkdtemp(prefix="tpn-bench-", dir=VAR_TMP))
+        wanted.chmod(0o755)
+    return wanted.resolve()
 
 
 def compare_all(options):
@@ -116,14 +137,12 @@ def compare_all(options):
     return lines
 
 
-def main():
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
+def run():
     options = read_options()
     os.environ["TPN_LOG_LEVEL"] = options.log_level
     if not os.access(SMTP_SOURCE, os.X_OK):
         raise Skip(f"{SMTP_SOURCE} is missing (package postfix)")
-    options.data.mkdir(parents=True, exist_ok=True)
-    options.data = options.data.resolve()
+    options.data = scratch_folder(options)
     tempfile.tempdir = str(options.data)
     try:
         lines = compare_all(options)
@@ -133,16 +152,21 @@ def main():
     if options.quick or options.no_record or cache_value("TPN_SANITIZE"):
         say("not recorded")
     else:
-        append(options.results, lines)
+        append(options.results, lines, COMPARISONS)
         say(f"recorded in {options.results.name}")
 
 
-if __name__ == "__main__":
+def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     try:
-        main()
+        run()
     except Skip as reason:
         print(f"cannot run: {reason}", file=sys.stderr)
         sys.exit(EXIT_SKIPPED)
     except Failure as reason:
         print(f"FAILED: {reason}", file=sys.stderr)
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

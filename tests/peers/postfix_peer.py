@@ -8,6 +8,7 @@ import os
 import pathlib
 import pwd
 import shutil
+import stat
 import subprocess
 
 from tpn_harness import Failure, Process, Skip, free_port, port_answers, wait_until
@@ -60,6 +61,11 @@ def fault_certificates(folder):
     openssl("req", "-x509", *authority.KEY, "-days", 2, "-subj", "/CN=localhost", "-addext",
             "subjectAltName=IP:127.0.0.1", "-keyout", folder / "self.key", "-out", folder / "self.pem")
     return folder
+
+
+def closed_to_others(folder):
+    """The outermost folder on the way to this one that other users may not pass (a home of mode 700), or ""."""
+    return next((str(part) for part in reversed((folder, *folder.parents)) if not part.stat().st_mode & stat.S_IXOTH), "")
 
 
 class Postfix(Process):
@@ -127,6 +133,9 @@ class Postfix(Process):
             raise Skip("postfix is not installed")
         if self.logins and shutil.which("saslpasswd2") is None:
             raise Skip("sasl2-bin is not installed")
+        closed = closed_to_others(self.folder)
+        if closed:
+            raise Failure(f"Postfix: its own users cannot reach {self.folder}, for {closed} is closed to others")
         if self.authority is None:
             self.prepare()
         self.argv = [f"{postconf('daemon_directory')}/master", "-s", "-c", str(self.folder / "etc")]
