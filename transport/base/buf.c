@@ -1,6 +1,7 @@
 /* Growable bytes with a maximum. Growth doubles, so that n appends cost O(n). */
 #include "buf.h"
 
+#include "digits.h"
 #include "mem.h"
 
 #include <stdarg.h>
@@ -80,13 +81,8 @@ void buf_add_char(struct buf *b, char c)
 
 void buf_add_number(struct buf *b, uint64_t number)
 {
-    char digits[20]; /* of UINT64_MAX */
-    size_t at = sizeof digits;
-    do {
-        digits[--at] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    buf_add(b, digits + at, sizeof digits - at);
+    char digits[DIGITS_MAX];
+    buf_add(b, digits, (size_t)(digits_put(digits, number, 1) - digits));
 }
 
 void buf_add_format(struct buf *b, const char *fmt, ...)

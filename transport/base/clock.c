@@ -1,6 +1,8 @@
 /* Time, behind one pointer that tests may set. */
 #include "clock.h"
 
+#include "digits.h"
+
 #include <stddef.h>
 #include <stdio.h>
 #include <time.h>
@@ -34,22 +36,11 @@ void clock_replace(const struct clock_source *source)
     replaced = source;
 }
 
-/* The number in decimal, with zeros to that many digits, and the byte that stands before it. */
+/* A part of a time, and the byte that stands before it. */
 static char *put_part(char *out, char before, int number, int digits)
 {
-    char text[16];
-    int len = 0;
-    do {
-        text[len++] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0 || len < digits);
-    if (before != '\0') {
-        *out++ = before;
-    }
-    while (len > 0) {
-        *out++ = text[--len];
-    }
-    return out;
+    *out = before;
+    return digits_put(out + 1, (uint64_t)number, digits);
 }
 
 /* Every line of the log begins with it: strftime and printf would be half of what a line costs. */
@@ -59,7 +50,8 @@ const char *clock_text(int64_t wall_ms, char out[CLOCK_TEXT_BYTES])
     struct tm utc;
     char *end = out;
     if (wall_ms >= 0 && gmtime_r(&seconds, &utc) != NULL) {
-        end = put_part(end, '\0', utc.tm_year + 1900, 4);
+        int year = utc.tm_year + 1900;
+        end = digits_put(end, (uint64_t)year, 4);
         end = put_part(end, '-', utc.tm_mon + 1, 2);
         end = put_part(end, '-', utc.tm_mday, 2);
         end = put_part(end, 'T', utc.tm_hour, 2);
