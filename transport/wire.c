@@ -12,6 +12,7 @@
 #include "pb.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -349,6 +350,18 @@ void wire_in_fini(struct wire_in *in)
     in->body = NULL;
     wire_blob_free(&in->raw);
     wire_blob_free(&in->payload);
+}
+
+bool wire_refuse(struct wire_fault *fault, const char *field, const char *rule, ...)
+{
+    va_list args;
+    va_start(args, rule);
+    (void)snprintf(fault->field, sizeof fault->field, "%s", field);
+    if (vsnprintf(fault->rule, sizeof fault->rule, rule, args) < 0) {
+        fault->rule[0] = '\0';
+    }
+    va_end(args);
+    return false;
 }
 
 size_t wire_put_varint(uint8_t *out, uint64_t value)

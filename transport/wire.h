@@ -108,6 +108,12 @@ struct wire_fault {
     char rule[256];
 };
 
+/* Say what is wrong, cut where it is too long.
+ *  field  its path; "" for the frames themselves
+ * Returns false, for who has to say so in turn. */
+bool wire_refuse(struct wire_fault *fault, const char *field, const char *rule, ...)
+    PRINTF_LIKE(3, 4);
+
 /* A received message. wire_in_fini frees what it holds. */
 struct wire_in {
     struct wire_peer peer;

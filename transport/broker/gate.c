@@ -43,11 +43,17 @@ void gate_send_error(struct bus *bus, const struct wire_in *in)
     }
 }
 
+/* One of the broker itself (gate_own): nobody waits for a receipt, and nobody is to be blamed. */
+static bool is_own(const struct wire_peer *peer)
+{
+    return peer->len == 0;
+}
+
 static void send_receipt(struct broker *broker, const struct wire_peer *peer,
                          const PB(Receipt) *receipt)
 {
-    if (peer->len == 0) {
-        return; /* our own request: gate_own */
+    if (is_own(peer)) {
+        return;
     }
     /* A producer that does not read its receipts asks again with the same id. */
     if (bus_send(broker->submit, peer, WIRE_RECEIPT, &receipt->base, NULL) != ERR_OK) {
@@ -88,33 +94,26 @@ static void busy(struct broker *broker, const struct wire_peer *peer, const char
 
 /* ---- rules of more than one field ---- */
 
-static bool refuse(struct wire_fault *fault, const char *path, const char *rule)
-{
-    (void)snprintf(fault->field, sizeof fault->field, "%s", path);
-    (void)snprintf(fault->rule, sizeof fault->rule, "%s", rule);
-    return false;
-}
-
 bool gate_check_secrets(const PB(MailingSettings) *settings, enum gate_password password,
                         struct wire_fault *fault)
 {
     bool sealed = password == GATE_SEALED_PASSWORD && seal_is_sealed(settings->password);
     if (settings->password[0] != '\0' && !sealed) {
-        return refuse(fault, "settings.password",
-                      "no secret travels in a request: name a profile");
+        return wire_refuse(fault, "settings.password",
+                           "no secret travels in a request: name a profile");
     }
     if (settings->authentication == PB_AUTH(OAUTH2)) {
-        return refuse(
+        return wire_refuse(
             fault, "settings.authentication",
             "OAUTH2 needs a secret, which does not travel in a request: name a profile");
     }
     if (settings->ca_file[0] != '\0') {
-        return refuse(fault, "settings.ca_file",
-                      "a request names no files of the workers: name a profile");
+        return wire_refuse(fault, "settings.ca_file",
+                           "a request names no files of the workers: name a profile");
     }
     if (settings->dkim_key[0] != '\0' || settings->dkim_second_key[0] != '\0') {
-        return refuse(fault, "settings.dkim_key",
-                      "no secret travels in a request: name a profile");
+        return wire_refuse(fault, "settings.dkim_key",
+                           "no secret travels in a request: name a profile");
     }
     return true;
 }
@@ -129,16 +128,15 @@ static bool good_settings(const PB(MailingSettings) *settings, struct wire_fault
         return false;
     }
     if (settings->max_messages_per_minute != 0) {
-        return refuse(fault, "settings.max_messages_per_minute", pool_limit);
+        return wire_refuse(fault, "settings.max_messages_per_minute", "%s", pool_limit);
     }
     if (settings->max_recipients_per_day != 0) {
-        return refuse(fault, "settings.max_recipients_per_day", pool_limit);
+        return wire_refuse(fault, "settings.max_recipients_per_day", "%s", pool_limit);
     }
     if (settings_plan(settings, &plan, &field, &why) != ERR_OK) {
-        (void)snprintf(fault->field, sizeof fault->field, "settings.%s", field);
-        (void)snprintf(fault->rule, sizeof fault->rule, "%.*s", (int)sizeof fault->rule - 1,
-                       why.text);
-        return false;
+        char path[sizeof fault->field];
+        (void)snprintf(path, sizeof path, "settings.%s", field);
+        return wire_refuse(fault, path, "%s", why.text);
     }
     return true;
 }
@@ -146,16 +144,16 @@ static bool good_settings(const PB(MailingSettings) *settings, struct wire_fault
 static bool good_request(const PB(NotificationRequest) *request, struct wire_fault *fault)
 {
     if (request->message == NULL) {
-        return refuse(fault, "message", "required");
+        return wire_refuse(fault, "message", "required");
     }
     if ((request->profile[0] == '\0') == (request->settings == NULL)) {
-        return refuse(fault, "profile", "either a profile or settings, not both");
+        return wire_refuse(fault, "profile", "either a profile or settings, not both");
     }
     if (request->settings != NULL && !good_settings(request->settings, fault)) {
         return false;
     }
     if (request->expire_at_ms != 0 && request->not_before_ms >= request->expire_at_ms) {
-        return refuse(fault, "not_before_ms", "must be before expire_at_ms");
+        return wire_refuse(fault, "not_before_ms", "must be before expire_at_ms");
     }
     return message_rule_check(request->message, fault) == ERR_OK;
 }
@@ -166,10 +164,10 @@ static bool fits_now(const struct broker *broker, const PB(NotificationRequest) 
 {
     if (request->profile[0] != '\0' &&
         profiles_find(broker->profiles, request->profile) == NULL) {
-        return refuse(fault, "profile", "no such profile");
+        return wire_refuse(fault, "profile", "no such profile");
     }
     if (request->expire_at_ms != 0 && request->expire_at_ms <= now_ms) {
-        return refuse(fault, "expire_at_ms", "lies in the past");
+        return wire_refuse(fault, "expire_at_ms", "lies in the past");
     }
     return true;
 }
@@ -186,7 +184,7 @@ struct submission {
 static void note(const struct submission *submission, enum refusal_kind kind, const char *rule)
 {
     char who[STORE_PRODUCER_BYTES + 16];
-    if (submission->peer.len == 0) {
+    if (is_own(&submission->peer)) {
         return; /* after a restart it is made again, that is all */
     }
     (void)snprintf(who, sizeof who, "producer %s", submission->request->lane->key.producer);

@@ -228,8 +228,7 @@ static void send_fault(struct bus *bus, const struct wire_peer *peer, const char
                        const char *rule)
 {
     struct wire_in in = {.peer = *peer, .verb = WIRE_QUEUE_ACT};
-    (void)snprintf(in.fault.field, sizeof in.fault.field, "%s", field);
-    (void)snprintf(in.fault.rule, sizeof in.fault.rule, "%s", rule);
+    (void)wire_refuse(&in.fault, field, "%s", rule);
     gate_send_error(bus, &in);
 }
 

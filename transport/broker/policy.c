@@ -92,9 +92,7 @@ bool policy_matches(const struct conf_texts *patterns, const char *address)
 static bool refuse(struct wire_fault *fault, const struct access_entry *who, const char *field,
                    const char *rule)
 {
-    (void)snprintf(fault->field, sizeof fault->field, "%s", field);
-    (void)snprintf(fault->rule, sizeof fault->rule, "%s (allow list: %s)", rule, who->name);
-    return false;
+    return wire_refuse(fault, field, "%s (allow list: %s)", rule, who->name);
 }
 
 static bool good_sender(const struct access_entry *who, const PB(Mailbox) *box,

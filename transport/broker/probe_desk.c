@@ -64,13 +64,6 @@ static bool is_tested(const struct probe_desk *desk, const char *profile)
 
 /* ---- what may be asked ---- */
 
-static bool refuse(struct wire_fault *fault, const char *field, const char *rule)
-{
-    (void)snprintf(fault->field, sizeof fault->field, "%s", field);
-    (void)snprintf(fault->rule, sizeof fault->rule, "%.*s", (int)sizeof fault->rule - 1, rule);
-    return false;
-}
-
 static bool good_address(const char *field, const char *address, struct wire_fault *fault)
 {
     struct err_text why;
@@ -81,28 +74,28 @@ static bool good_address(const char *field, const char *address, struct wire_fau
     }
     if (address_check(address, &why) != ERR_OK ||
         address_to_ascii(address, ascii, &needs_utf8, &why) != ERR_OK) {
-        return refuse(fault, field, why.text);
+        return wire_refuse(fault, field, "%s", why.text);
     }
-    return !needs_utf8 || refuse(fault, field, "a test takes ASCII before the @ only");
+    return !needs_utf8 || wire_refuse(fault, field, "a test takes ASCII before the @ only");
 }
 
 static bool good_probe(struct broker *broker, const PB(Probe) *probe, struct wire_fault *fault)
 {
     if ((probe->profile[0] == '\0') == (probe->settings == NULL)) {
-        return refuse(fault, "profile", "either a profile or settings, not both");
+        return wire_refuse(fault, "profile", "either a profile or settings, not both");
     }
     if (probe->profile[0] != '\0' && profiles_find(broker->profiles, probe->profile) == NULL) {
-        return refuse(fault, "profile", "no such profile");
+        return wire_refuse(fault, "profile", "no such profile");
     }
     if (probe->settings != NULL &&
         !gate_check_secrets(probe->settings, GATE_NO_PASSWORD, fault)) {
         return false;
     }
     if (find(&broker->probe_desk, 0) == NULL) {
-        return refuse(fault, "", "too many tests are under way: try again later");
+        return wire_refuse(fault, "", "too many tests are under way: try again later");
     }
     if (is_tested(&broker->probe_desk, probe->profile)) {
-        return refuse(fault, "profile", "a test of this profile is under way");
+        return wire_refuse(fault, "profile", "a test of this profile is under way");
     }
     return good_address("from", probe->from, fault) &&
            good_address("recipient", probe->recipient, fault);
