@@ -8,6 +8,7 @@
 
 #include "bus.h"
 #include "pb.h"
+#include "sieve.h"
 #include "store.h"
 
 #include <stdbool.h>
@@ -35,13 +36,10 @@ struct operation {
     struct bus *bus;
     struct wire_peer peer;
     int kind;
-    char *reason;   /* "cancelled by ann: wrong address" */
-    char *operator; /* for the audit log */
-    char *target;   /* of it, in words */
-    char *profile;  /* these four: of the filter, null = any */
-    char *producer;
-    char *id_prefix;
-    char *label;
+    char *reason;          /* "cancelled by ann: wrong address" */
+    char *operator;        /* for the audit log */
+    char *target;          /* of it, in words */
+    struct sieve sieve;    /* of the filter */
     PB(RequestEdit) *edit; /* EDIT; owned */
     PB(QueueAct) *wish;    /* what was asked for; owned */
     size_t pending;

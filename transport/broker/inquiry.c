@@ -15,6 +15,7 @@
 #include "operate.h"
 #include "probe_desk.h"
 #include "profile_list.h"
+#include "sieve.h"
 #include "top.h"
 #include "trespass.h"
 #include "version.h"
@@ -233,10 +234,7 @@ struct page {
     struct broker *broker;
     struct bus *bus;
     struct wire_peer peer;
-    char *profile;
-    char *producer;
-    char *id_prefix;
-    char *label;
+    struct sieve sieve;
 };
 
 static void send_page(const struct page *page, const struct store_op *op)
@@ -273,16 +271,8 @@ static void page_came(void *arg, struct ledger_op *op)
     } else {
         send_failure(page->bus, &page->peer);
     }
-    free(page->profile);
-    free(page->producer);
-    free(page->id_prefix);
-    free(page->label);
+    sieve_fini(&page->sieve);
     free(page);
-}
-
-static char *text_or_null(const char *text)
-{
-    return text[0] != '\0' ? mem_text(text) : NULL;
 }
 
 static void list(struct broker *broker, struct bus *bus, const struct wire_in *in)
@@ -294,22 +284,8 @@ static void list(struct broker *broker, struct bus *bus, const struct wire_in *i
     page->peer = in->peer;
     struct ledger_op *op = ledger_op_new(STORE_LIST, page_came, page);
     op->question = true;
-    if (wish->filter != NULL) {
-        page->profile = text_or_null(wish->filter->profile);
-        page->producer = text_or_null(wish->filter->producer);
-        page->id_prefix = text_or_null(wish->filter->id_prefix);
-        page->label = text_or_null(wish->filter->label);
-        op->store.list.since_ms = wish->filter->since_ms;
-        op->store.list.before_ms = wish->filter->before_ms;
-        op->store.list.held_only = wish->filter->held;
-        for (size_t i = 0; i < wish->filter->n_states; i++) {
-            op->store.list.states |= 1u << wish->filter->states[i];
-        }
-    }
-    op->store.list.profile = page->profile;
-    op->store.list.producer = page->producer;
-    op->store.list.id_prefix = page->id_prefix;
-    op->store.list.label = page->label;
+    sieve_init(&page->sieve, wish->filter);
+    sieve_fill(&page->sieve, &op->store);
     op->store.list.after = wish->after;
     op->store.list.limit = wish->limit == 0         ? LIST_DEFAULT
                            : wish->limit > LIST_MAX ? LIST_MAX

@@ -182,10 +182,7 @@ static void operation_free(struct operation *operation)
 {
     free(operation->reason);
     free(operation->operator);
-    free(operation->profile);
-    free(operation->producer);
-    free(operation->id_prefix);
-    free(operation->label);
+    sieve_fini(&operation->sieve);
     free(operation->target);
     if (operation->edit != NULL) {
         trackpro__notify__v1__request_edit__free_unpacked(operation->edit, NULL);
@@ -511,11 +508,6 @@ static void rows_came(void *arg, struct ledger_op *op)
     one_less(operation);
 }
 
-static char *text_or_null(const char *text)
-{
-    return text[0] != '\0' ? mem_text(text) : NULL;
-}
-
 /* The filter in words, for the audit log. */
 static char *describe(const PB(QueueFilter) *filter)
 {
@@ -543,25 +535,15 @@ static void ask_rows(struct operation *operation, const PB(QueueAct) *wish)
 {
     const PB(QueueFilter) *filter = wish->filter;
     struct ledger_op *op = ledger_op_new(STORE_LIST, rows_came, operation);
-    operation->profile = text_or_null(filter->profile);
-    operation->producer = text_or_null(filter->producer);
-    operation->id_prefix = text_or_null(filter->id_prefix);
-    operation->label = text_or_null(filter->label);
+    struct sieve *sieve = &operation->sieve;
+    sieve_init(sieve, filter);
     operation->target = describe(filter);
-    for (size_t i = 0; i < filter->n_states; i++) {
-        op->store.list.states |= 1u << filter->states[i];
-    }
-    if (filter->n_states == 0) {
+    if (sieve->states == 0) {
         const struct operation_row *row = &operations[operation->kind];
-        op->store.list.states = row->states & ~row->named;
+        sieve->states = row->states & ~row->named;
     }
-    op->store.list.profile = operation->profile;
-    op->store.list.producer = operation->producer;
-    op->store.list.id_prefix = operation->id_prefix;
-    op->store.list.label = operation->label;
-    op->store.list.since_ms = filter->since_ms;
-    op->store.list.before_ms = filter->before_ms;
-    op->store.list.held_only = filter->held || operation->kind == (int)PB_OPERATION(RELEASE);
+    sieve->held = sieve->held || operation->kind == (int)PB_OPERATION(RELEASE);
+    sieve_fill(sieve, &op->store);
     op->store.list.after = wish->after;
     op->store.list.limit = wish->limit != 0 ? wish->limit : LIMIT_DEFAULT;
     ledger_add(operation->broker->ledger, op);

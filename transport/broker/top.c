@@ -6,6 +6,7 @@
 #include "gate.h"
 #include "map.h"
 #include "mem.h"
+#include "sieve.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,14 +37,7 @@ struct top {
     struct bus *bus;
     struct wire_peer peer;
     int by;
-    uint32_t states;
-    char *profile; /* these four: null = any */
-    char *producer;
-    char *id_prefix;
-    char *label;
-    int64_t since_ms;
-    int64_t before_ms;
-    bool held;
+    struct sieve sieve;
     struct map *groups; /* by name */
     size_t count;
     size_t looked;
@@ -62,10 +56,7 @@ static void top_free(struct top *top)
 {
     map_each(top->groups, free_group, NULL);
     map_clear(&top->groups);
-    free(top->profile);
-    free(top->producer);
-    free(top->id_prefix);
-    free(top->label);
+    sieve_fini(&top->sieve);
     free(top);
 }
 
@@ -190,36 +181,10 @@ static void ask_rows(struct top *top, uint64_t after)
 {
     struct ledger_op *op = ledger_op_new(STORE_LIST, rows_came, top);
     op->question = true;
-    op->store.list.states = top->states;
-    op->store.list.profile = top->profile;
-    op->store.list.producer = top->producer;
-    op->store.list.id_prefix = top->id_prefix;
-    op->store.list.label = top->label;
-    op->store.list.since_ms = top->since_ms;
-    op->store.list.before_ms = top->before_ms;
-    op->store.list.held_only = top->held;
+    sieve_fill(&top->sieve, &op->store);
     op->store.list.after = after;
     op->store.list.limit = PAGE_ROWS;
     ledger_add(top->broker->ledger, op);
-}
-
-static char *text_or_null(const char *text)
-{
-    return text[0] != '\0' ? mem_text(text) : NULL;
-}
-
-static void take_filter(struct top *top, const PB(QueueFilter) *filter)
-{
-    top->profile = text_or_null(filter->profile);
-    top->producer = text_or_null(filter->producer);
-    top->id_prefix = text_or_null(filter->id_prefix);
-    top->label = text_or_null(filter->label);
-    top->since_ms = filter->since_ms;
-    top->before_ms = filter->before_ms;
-    top->held = filter->held;
-    for (size_t i = 0; i < filter->n_states; i++) {
-        top->states |= 1u << filter->states[i];
-    }
 }
 
 void top_answer(struct broker *broker, struct bus *bus, const struct wire_in *in)
@@ -230,12 +195,10 @@ void top_answer(struct broker *broker, struct bus *bus, const struct wire_in *in
     top->bus = bus;
     top->peer = in->peer;
     top->by = (int)wish->by;
-    if (wish->filter != NULL) {
-        take_filter(top, wish->filter);
-    }
-    bool all = top->states == 0;
+    sieve_init(&top->sieve, wish->filter);
+    bool all = top->sieve.states == 0;
     for (int state = STATE_ACCEPTED; all && state < STATE_COUNT; state++) {
-        top->states |= state_is_final((enum state)state) ? 0 : 1u << state;
+        top->sieve.states |= state_is_final((enum state)state) ? 0 : 1u << state;
     }
     ask_rows(top, wish->after);
 }

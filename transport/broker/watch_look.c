@@ -16,9 +16,7 @@ enum { PAGE_ROWS = 500 };
 static void look_free(struct watch_look *look)
 {
     free(look->name);
-    free(look->profile);
-    free(look->producer);
-    free(look->label);
+    sieve_fini(&look->sieve);
     free(look);
 }
 
@@ -47,7 +45,7 @@ static void take_row(struct watch_look *look, const struct store_row *row)
         look->passing = false;
     }
     /* The broker's own do not stand in for those of others. */
-    if (look->producer == NULL && strcmp(row->producer, EXPECTATION_BROKER) == 0) {
+    if (look->sieve.producer == NULL && strcmp(row->producer, EXPECTATION_BROKER) == 0) {
         return;
     }
     if (is_within(look, row->accepted_at_ms)) {
@@ -85,25 +83,20 @@ static void ask_page(struct watch_look *look, uint64_t after)
 {
     struct ledger_op *op = ledger_op_new(STORE_LIST, page_came, look);
     op->question = true;
-    op->store.list.profile = look->profile;
-    op->store.list.producer = look->producer;
-    op->store.list.label = look->label;
+    sieve_fill(&look->sieve, &op->store);
     op->store.list.after = after;
     op->store.list.limit = PAGE_ROWS;
     ledger_add(look->broker->ledger, op);
 }
 
-static char *text_or_null(const char *text)
-{
-    return text != NULL && text[0] != '\0' ? mem_text(text) : NULL;
-}
-
 void watch_look_start(struct watch_look *look, const char *name, const struct expectation *what)
 {
     look->name = mem_text(name);
-    look->profile = text_or_null(what->profile);
-    look->producer = text_or_null(what->producer);
-    look->label = text_or_null(what->label);
+    PB(QueueFilter) filter = PB_INIT(QUEUE_FILTER);
+    filter.profile = what->profile != NULL ? what->profile : filter.profile;
+    filter.producer = what->producer != NULL ? what->producer : filter.producer;
+    filter.label = what->label != NULL ? what->label : filter.label;
+    sieve_init(&look->sieve, &filter);
     look->delivered = what->count == EXPECTATION_DELIVERED;
     look->at_least = what->at_least;
     look->began_us = clock_mono_us();

@@ -2,6 +2,7 @@
 #ifndef TPN_WATCH_LOOK_H
 #define TPN_WATCH_LOOK_H
 
+#include "sieve.h"
 #include "state.h"
 #include "store.h"
 
@@ -24,9 +25,7 @@ struct watch_look {
         after; /* in: begin behind this request; out: the next look may begin here, if it counts from no earlier */
 
     char *name;
-    char *profile; /* null = any */
-    char *producer;
-    char *label;
+    struct sieve sieve; /* profile, producer and label of what is expected */
     bool delivered;
     uint64_t at_least;
 
