@@ -42,7 +42,7 @@ struct worker {
     bool gone;                /* could not be reached: buried at the end of the turn */
     struct map *profiles;     /* versions it was given, as keys */
     struct share_seat *seats; /* what it has of profiles' connections (share.h); a list */
-    struct share_load *loads; /* its jobs by profile (share.h); a list */
+    struct map *loads;        /* its jobs: struct share_load by brake (share.h) */
     struct part_list granted;
     struct part_list denied;
     struct part_list settled;

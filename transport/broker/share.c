@@ -1,4 +1,5 @@
-/* Seats of workers. They are few (workers times profiles in use), so lists do; the sum of a profile stands in its brake. */
+/* Seats of workers. They are few (workers times profiles in use), so lists do; the sum of a profile stands in its brake. Loads are
+ * looked up for each lease, so they lie in a map: one for each profile that the worker has a job of at this time. */
 #include "share.h"
 
 #include "broker.h"
@@ -117,11 +118,7 @@ uint32_t share_of(const struct worker *worker, uint64_t version)
 
 static struct share_load *find_load(const struct worker *worker, const struct brake *brake)
 {
-    struct share_load *load = worker->loads;
-    while (load != NULL && load->brake != brake) {
-        load = load->next;
-    }
-    return load;
+    return map_get(worker->loads, &brake, sizeof brake);
 }
 
 void share_take_job(struct worker *worker, const struct brake *brake)
@@ -129,9 +126,7 @@ void share_take_job(struct worker *worker, const struct brake *brake)
     struct share_load *load = find_load(worker, brake);
     if (load == NULL) {
         load = mem_zero(1, sizeof *load);
-        load->brake = brake;
-        load->next = worker->loads;
-        worker->loads = load;
+        (void)map_put(&worker->loads, &brake, sizeof brake, load);
     }
     load->jobs++;
 }
@@ -139,10 +134,12 @@ void share_take_job(struct worker *worker, const struct brake *brake)
 void share_end_job(struct worker *worker, const struct brake *brake)
 {
     struct share_load *load = find_load(worker, brake);
-    if (load == NULL || load->jobs == 0) {
+    if (load == NULL) {
         bug("worker %s: a job ends that it did not have", worker->name);
     }
-    load->jobs--;
+    if (--load->jobs == 0) {
+        free(map_take(&worker->loads, &brake, sizeof brake));
+    }
 }
 
 bool share_leaves_room(const struct worker *worker, const struct brake *brake)
@@ -203,6 +200,12 @@ void share_heard(struct broker *broker, struct worker *worker, PB(ShareHeld) *co
     }
 }
 
+static void free_load(void *arg, void *value)
+{
+    (void)arg;
+    free(value);
+}
+
 void share_forget(struct worker *worker)
 {
     struct share_seat *seat = NULL;
@@ -211,11 +214,8 @@ void share_forget(struct worker *worker)
         worker->seats = seat->next;
         free(seat);
     }
-    struct share_load *load = NULL;
-    while ((load = worker->loads) != NULL) {
-        worker->loads = load->next;
-        free(load);
-    }
+    map_each(worker->loads, free_load, NULL);
+    map_clear(&worker->loads);
 }
 
 /* ---- cutting ---- */

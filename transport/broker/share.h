@@ -34,11 +34,9 @@ struct share_seat {
     struct share_seat *next;
 };
 
-/* Jobs of one profile (or of all inline settings) that a worker holds. */
+/* Jobs of one profile (or of all inline settings) that a worker holds, by its brake: 1 and up. */
 struct share_load {
-    const struct brake *brake;
     uint32_t jobs;
-    struct share_load *next;
 };
 
 /* A job of that brake's profile goes to the worker, or has left it. */
