@@ -1,4 +1,7 @@
 """Pickup folders with a real consumer: what it delivers, and what is told of each file after the hand-over."""
+import os
+import re
+
 import zmq
 
 from tpn_harness import check, check_equal, parse_mail, pickup_profile, run, wait_until
@@ -80,6 +83,23 @@ def test_each_part_of_a_split_request_has_its_fate(lab):
     lab.publisher(broker).submit(one)
     wait_fates(follower, "split", [(part, "TAKEN") for part in range(4)])
     check_equal(sorted(mail["rcpt"] for mail in sink.mails()), [[f"{name}@example.test"] for name in ("ann", "bo", "cy", "di")], "envelopes")
+
+
+def test_a_history_is_read_for_many_parts_at_once(lab):
+    """150 files of one request go at once: each is told, and the history is not read for each."""
+    os.environ["TPN_LOG_LEVEL"] = "debug"
+    box, broker, worker = start(lab, "exchange", max_messages_per_minute=100000)
+    follower = lab.follower(broker)
+    lab.publisher(broker).submit(lab.request("many", to=[f"p{i}@example.test" for i in range(150)], split=lab.pb.SPLIT_ONE_EACH))
+    follower.wait_state("many", "HANDED_OFF")
+    worker.stop()
+    for path in box.glob("*.eml"):
+        path.unlink()
+    lab.worker(broker, "w2", roots=[lab.dir], config=QUICK)
+    wait_fates(follower, "many", [(part, "TAKEN") for part in range(150)], 60)
+    readings = [int(count) for count in re.findall(r"fates request=many fates=(\d+) result=read", broker.text())]
+    check(readings and sum(readings) >= 150, f"what was looked for: {readings}")
+    check(len(readings) <= 15, f"{len(readings)} readings of the history: {readings}")
 
 
 def test_a_file_put_aside_is_told_and_explained(lab):

@@ -415,6 +415,7 @@ void broker_stop(struct broker *broker)
     schedule_fini(&broker->schedule);
     request_index_fini(&broker->in_memory);
     map_clear(&broker->fates);
+    map_clear(&broker->fate_readings);
     roster_fini(&broker->roster);
     for (size_t i = 0; i < SOCKETS; i++) {
         bus_close(bus_at(broker, i));

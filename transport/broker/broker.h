@@ -50,6 +50,7 @@ struct broker {
     struct schedule schedule;
     struct map
         *fates; /* notes of fate.c that are on their way to the store, by what they tell */
+    struct map *fate_readings;      /* of the histories that tell which are known, by request */
     struct request_index in_memory; /* every request of schedule and leases that has a pk */
     struct retention retention;
     struct probe_desk probe_desk;

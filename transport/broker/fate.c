@@ -1,5 +1,8 @@
 /* Fates of pickup files: GET the row, look through its HISTORY, then NOTE.
  *
+ * A split request has up to 3,000 files, and a worker tells of many of them at once: so the history is read once for all that came
+ * before its row did (struct reading), not for each.
+ *
  * Two tellings of one thing do not overlap: what is on its way to the store stands in broker->fates, and a second telling is dropped
  * until then. Which state the request is in does not matter: the event says what was seen, and whoever reads the history
  * can weigh it. */
@@ -13,16 +16,31 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 enum { PAGE_EVENTS = 500, REASON_BYTES = 400, PART_BITS = 24 };
+
+struct reading;
 
 struct fate {
     struct broker *broker;
     struct wire_peer peer;
     char worker[STORE_WORKER_BYTES];
-    PB(JobResult) *result; /* owned */
-    char *key;             /* in broker->fates, owned */
-    struct store_row row;  /* its texts and numbers; results are not kept */
+    PB(JobResult) *result;   /* owned */
+    char *key;               /* in broker->fates, owned */
+    struct reading *reading; /* that looks for it; null = it is being recorded */
+    TAILQ_ENTRY(fate) link;  /* of the reading */
+};
+
+TAILQ_HEAD(fate_list, fate);
+
+/* One look through the history of a request. */
+struct reading {
+    struct broker *broker;
+    char *key;              /* in broker->fate_readings until the row came, owned */
+    struct store_row row;   /* its texts and numbers; results are not kept */
+    struct fate_list fates; /* those that were not found yet */
+    size_t count;
 };
 
 static void fate_free(struct fate *fate)
@@ -38,6 +56,27 @@ static void acknowledge(const struct fate *fate)
     struct worker *worker = roster_find(&fate->broker->roster, &fate->peer);
     if (worker != NULL) {
         part_list_add(&worker->settled, fate->result->lease, fate->result->part);
+    }
+}
+
+static void reading_free(struct reading *reading)
+{
+    struct fate *fate = NULL;
+    while ((fate = TAILQ_FIRST(&reading->fates)) != NULL) {
+        TAILQ_REMOVE(&reading->fates, fate, link);
+        fate_free(fate);
+    }
+    free(reading->key);
+    free(reading);
+}
+
+/* All of them need not be told any more. */
+static void acknowledge_all(const struct reading *reading)
+{
+    const struct fate *fate = NULL;
+    TAILQ_FOREACH(fate, &reading->fates, link)
+    {
+        acknowledge(fate);
     }
 }
 
@@ -80,16 +119,15 @@ static void noted(void *arg, struct ledger_op *op)
     fate_free(fate);
 }
 
-static void record(struct fate *fate)
+static void record(struct fate *fate, const struct store_row *row)
 {
-    const struct store_row *row = &fate->row;
     const PB(JobResult) *result = fate->result;
     char reason[REASON_BYTES];
     char topic[WIRE_TOPIC_BYTES];
     PB(StatusEvent) event = PB_INIT(STATUS_EVENT);
     event.request_id = result->request_id;
     event.producer = result->producer;
-    event.profile = fate->row.profile;
+    event.profile = (char *)(uintptr_t)row->profile;
     event.state = (int)row->state;
     event.previous = (int)row->state;
     event.attempt = row->attempt;
@@ -116,65 +154,114 @@ static void record(struct fate *fate)
     ledger_add(fate->broker->ledger, op);
 }
 
-static bool tells_it(const struct store_event *stored, const PB(JobResult) *result)
+static char *key_of(const char *producer, const char *id, uint32_t part, int fate)
+{
+    return mem_format("%s/%s/%u/%d", producer, id, part, fate);
+}
+
+/* What the event tells, should it be one of those that are looked for. */
+static struct fate *find_told(const struct reading *reading, const struct store_event *stored)
 {
     PB(StatusEvent) *event = PB_UNPACK(status_event, stored->len, stored->data);
-    bool same = event != NULL && event->pickup_fate == result->pickup_fate &&
-                event->part == part_of(result);
+    struct fate *fate = NULL;
+    if (event != NULL && event->pickup_fate != PB_FATE(UNSPECIFIED)) {
+        char *key = key_of(reading->row.producer, reading->row.id, event->part,
+                           (int)event->pickup_fate);
+        fate = map_get_text(reading->broker->fates, key);
+        free(key);
+    }
     if (event != NULL) {
         trackpro__notify__v1__status_event__free_unpacked(event, NULL);
     }
-    return same;
+    return fate != NULL && fate->reading == reading ? fate : NULL;
 }
 
-static void look_through(struct fate *fate, uint64_t after);
+static void look_through(struct reading *reading, uint64_t after);
+
+static void record_all(struct reading *reading)
+{
+    struct fate *fate = NULL;
+    while ((fate = TAILQ_FIRST(&reading->fates)) != NULL) {
+        TAILQ_REMOVE(&reading->fates, fate, link);
+        fate->reading = NULL;
+        record(fate, &reading->row);
+    }
+}
 
 static void page_came(void *arg, struct ledger_op *op)
 {
-    struct fate *fate = arg;
+    struct reading *reading = arg;
     size_t count = op->store.history.count;
     const struct store_event *events = op->store.history.events;
     if (op->store.result != STORE_DONE) {
-        fate_free(fate); /* told again later */
+        reading_free(reading); /* told again later */
         return;
     }
-    for (size_t i = 0; i < count; i++) {
-        if (tells_it(&events[i], fate->result)) {
+    for (size_t i = 0; i < count && !TAILQ_EMPTY(&reading->fates); i++) {
+        struct fate *fate = find_told(reading, &events[i]);
+        if (fate != NULL) {
             acknowledge(fate);
+            TAILQ_REMOVE(&reading->fates, fate, link);
             fate_free(fate);
-            return;
         }
     }
-    if (count == PAGE_EVENTS) {
-        look_through(fate, events[count - 1].number);
-    } else {
-        record(fate);
+    if (count == PAGE_EVENTS && !TAILQ_EMPTY(&reading->fates)) {
+        look_through(reading, events[count - 1].number);
+        return;
     }
+    record_all(reading);
+    reading_free(reading);
 }
 
-static void look_through(struct fate *fate, uint64_t after)
+static void look_through(struct reading *reading, uint64_t after)
 {
-    struct ledger_op *op = ledger_op_new(STORE_HISTORY, page_came, fate);
-    op->store.history.pk = fate->row.pk;
+    struct ledger_op *op = ledger_op_new(STORE_HISTORY, page_came, reading);
+    op->store.history.pk = reading->row.pk;
     op->store.history.after = after;
     op->store.history.limit = PAGE_EVENTS;
-    ledger_add(fate->broker->ledger, op);
+    ledger_add(reading->broker->ledger, op);
 }
 
 static void row_came(void *arg, struct ledger_op *op)
 {
-    struct fate *fate = arg;
+    struct reading *reading = arg;
+    (void)map_take_text(&reading->broker->fate_readings,
+                        reading->key); /* who comes now is too late for it */
+    log_debug("fates", "request=%s fates=%zu result=%s", op->store.get.id, reading->count,
+              op->store.result == STORE_DONE ? "read" : "no-row");
     if (op->store.result == STORE_DONE) {
-        fate->row = op->store.get.row;
-        fate->row.results = NULL; /* the op's */
-        fate->row.results_len = 0;
-        look_through(fate, 0);
+        reading->row = op->store.get.row;
+        reading->row.results = NULL; /* the op's, as the labels */
+        reading->row.results_len = 0;
+        reading->row.labels = NULL;
+        look_through(reading, 0);
         return;
     }
     if (op->store.result == STORE_NOT_FOUND) {
-        acknowledge(fate); /* its retention has ended: nobody asks any more */
+        acknowledge_all(reading); /* its retention has ended: nobody asks any more */
     }
-    fate_free(fate);
+    reading_free(reading);
+}
+
+/* The reading of that request that may still be joined: found or begun. */
+static struct reading *join(struct broker *broker, const PB(JobResult) *result)
+{
+    char *key = mem_format("%s/%s", result->producer, result->request_id);
+    struct reading *reading = map_get_text(broker->fate_readings, key);
+    if (reading != NULL) {
+        free(key);
+        return reading;
+    }
+    reading = mem_zero(1, sizeof *reading);
+    reading->broker = broker;
+    reading->key = key;
+    TAILQ_INIT(&reading->fates);
+    (void)map_put_text(&broker->fate_readings, key, reading);
+    struct ledger_op *op = ledger_op_new(STORE_GET, row_came, reading);
+    op->store.get.producer = ledger_op_text(op, result->producer);
+    op->store.get.id = ledger_op_text(op, result->request_id);
+    ledger_add(broker->ledger, op);
+    return reading;
 }
 
 void fate_take(struct broker *broker, struct worker *worker, const PB(JobResult) *result)
@@ -185,8 +272,8 @@ void fate_take(struct broker *broker, struct worker *worker, const PB(JobResult)
         part_list_add(&worker->settled, result->lease, result->part);
         return;
     }
-    char *key = mem_format("%s/%s/%u/%d", result->producer, result->request_id, result->part,
-                           (int)result->pickup_fate);
+    char *key =
+        key_of(result->producer, result->request_id, part_of(result), (int)result->pickup_fate);
     if (map_get_text(broker->fates, key) != NULL) {
         free(key);
         return;
@@ -198,8 +285,7 @@ void fate_take(struct broker *broker, struct worker *worker, const PB(JobResult)
     fate->result = (PB(JobResult) *)wire_body_copy(&result->base);
     fate->key = key;
     (void)map_put_text(&broker->fates, key, fate);
-    struct ledger_op *op = ledger_op_new(STORE_GET, row_came, fate);
-    op->store.get.producer = fate->result->producer;
-    op->store.get.id = fate->result->request_id;
-    ledger_add(broker->ledger, op);
+    fate->reading = join(broker, result);
+    fate->reading->count++;
+    TAILQ_INSERT_TAIL(&fate->reading->fates, fate, link);
 }
