@@ -203,6 +203,7 @@ static const struct check_rule request_status_rules[] = {
     {.field = "supersede_key", .form = CHECK_LINE, .max = 200},
     {.field = "due_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
     {.field = "expire_at_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
+    {.field = "one_each", .form = CHECK_NUMBER},
 };
 static const struct check_set request_status = SET(request_status);
 
@@ -733,6 +734,10 @@ static const struct check_rule profile_flow_rules[] = {
     {.field = "max_recipients_per_day", .form = CHECK_NUMBER},
     {.field = "settled_in_ten_minutes", .form = CHECK_NUMBER},
     {.field = "empty_at_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
+    {.field = "held", .form = CHECK_NUMBER},
+    {.field = "waiting_recipients", .form = CHECK_NUMBER},
+    {.field = "waiting_mails", .form = CHECK_NUMBER},
+    {.field = "recipients_in_ten_minutes", .form = CHECK_NUMBER},
 };
 static const struct check_set profile_flow = SET(profile_flow);
 
@@ -747,6 +752,8 @@ static const struct check_rule kept_brake_rules[] = {
     {.field = "minute", .form = CHECK_MESSAGE, .set = &kept_window},
     {.field = "day", .form = CHECK_MESSAGE, .set = &kept_window},
     {.field = "version", .form = CHECK_NUMBER},
+    {.field = "settled", .form = CHECK_MESSAGE, .set = &kept_window},
+    {.field = "decided", .form = CHECK_MESSAGE, .set = &kept_window},
 };
 static const struct check_set kept_brake = SET(kept_brake);
 

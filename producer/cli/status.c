@@ -100,6 +100,13 @@ static void print_flow(const PB(ProfileFlow) *flow)
 {
     char when[CLOCK_TEXT_BYTES];
     printf("profile %s: %" PRIu64 " waiting", flow->profile, flow->waiting);
+    if (flow->waiting_mails > 0) {
+        printf(" (%" PRIu64 " mails to %" PRIu64 " recipients)", flow->waiting_mails,
+               flow->waiting_recipients);
+    }
+    if (flow->held > 0) {
+        printf(", %" PRIu64 " of them held", flow->held);
+    }
     print_limit("mails in a minute", flow->messages_in_minute, flow->max_messages_per_minute);
     print_limit("recipients in a day", flow->recipients_in_day, flow->max_recipients_per_day);
     if (flow->connections > 0) {

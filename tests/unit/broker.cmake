@@ -1,4 +1,5 @@
 tpn_unit(act_pace tpn_broker_core)
+tpn_unit(backlog tpn_broker_core)
 tpn_unit(operate tpn_broker_core)
 tpn_unit(policy tpn_broker_core)
 tpn_unit(profile tpn_broker_core)

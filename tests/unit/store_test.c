@@ -1,6 +1,7 @@
 /* The contract of the store: every test of the table runs on every engine. What only a store
  * on disk can promise (reopen, lock, schema) is in the second table. The model-based test is
  * store_model_test.c. */
+#include "pb.h"
 #include "store_fixture.h"
 
 #include <sqlite3.h>
@@ -378,7 +379,7 @@ static void lanes_are_those_with_live_rows(void **state)
     gone.accept.row.priority = 3;
     assert_int_equal(fixture_run(fix, &gone), STORE_DONE);
     put_move(fix, gone.accept.row.pk, STATE_ACCEPTED, STATE_CANCELLED);
-    struct store_op op = {.kind = STORE_LANES, .lanes = {.count_rows = true}};
+    struct store_op op = {.kind = STORE_LANES};
     assert_int_equal(fixture_run(fix, &op), STORE_DONE);
     assert_int_equal(op.lanes.count, 4);
     for (size_t i = 0; i < 4; i++) {
@@ -386,6 +387,72 @@ static void lanes_are_those_with_live_rows(void **state)
         assert_string_equal(op.lanes.lanes[i].producer, lanes[i].producer);
         assert_int_equal(op.lanes.lanes[i].priority, lanes[i].priority);
     }
+    store_op_fini(&op);
+}
+
+/* The results of a row: outcomes of so many recipients, as the broker packs them. */
+static size_t pack_outcomes(uint8_t out[256], const int *outcomes, size_t count, bool each)
+{
+    PB(RequestStatus) list = PB_INIT(REQUEST_STATUS);
+    PB(RecipientResult) items[8];
+    PB(RecipientResult) *pointers[8];
+    for (size_t i = 0; i < count; i++) {
+        PB(RecipientResult) init = PB_INIT(RECIPIENT_RESULT);
+        items[i] = init;
+        items[i].outcome = outcomes[i];
+        pointers[i] = &items[i];
+    }
+    list.recipients = pointers;
+    list.n_recipients = count;
+    list.one_each = each;
+    return protobuf_c_message_pack(&list.base, out);
+}
+
+static void the_backlog_is_what_waits_in_requests_recipients_and_mails(void **state)
+{
+    struct fixture *fix = *state;
+    static const int two_left[] = {PB_OUTCOME(DELIVERED), PB_OUTCOME(PENDING),
+                                   PB_OUTCOME(DEFERRED)};
+    static const struct {
+        const char *id;
+        const char *profile;
+        bool each;
+        enum state moves[3];
+        bool held;
+    } rows[] = {
+        {"a", "p", false, {STATE_NONE}, false},
+        {"b", "p", true, {STATE_LEASED, STATE_PERMITTED, STATE_NONE}, false},
+        {"c", "p", true, {STATE_NONE}, true},
+        {"d", "q", false, {STATE_LEASED, STATE_DEFERRED, STATE_NONE}, false},
+        {"e", "q", false, {STATE_LEASED, STATE_PERMITTED, STATE_UNKNOWN}, false},
+        {"f", "r", false, {STATE_CANCELLED, STATE_NONE}, false},
+    };
+    uint8_t packed[256];
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct store_op op = op_accept(rows[i].id);
+        mem_text_into(op.accept.row.profile, STORE_PROFILE_BYTES, rows[i].profile);
+        op.accept.row.recipients = 3;
+        op.accept.results_len = pack_outcomes(packed, two_left, 3, rows[i].each);
+        op.accept.results = packed;
+        assert_int_equal(fixture_run(fix, &op), STORE_DONE);
+        enum state from = STATE_ACCEPTED;
+        for (size_t k = 0; k < 3 && rows[i].moves[k] != STATE_NONE; k++) {
+            put_move(fix, op.accept.row.pk, from, rows[i].moves[k]);
+            from = rows[i].moves[k];
+        }
+        struct store_op hold = {.kind = STORE_HOLD,
+                                .hold = {.pk = op.accept.row.pk, .from = from, .held = true}};
+        if (rows[i].held) {
+            assert_int_equal(fixture_run(fix, &hold), STORE_DONE);
+        }
+    }
+    struct store_op op = {.kind = STORE_BACKLOG};
+    assert_int_equal(fixture_run(fix, &op), STORE_DONE);
+    assert_int_equal(op.backlog.count, 2);
+    const struct store_backlog wanted[] = {
+        {.profile = "p", .waiting = {2, 4, 1, 2}, .held = {1, 2, 1, 2}},
+        {.profile = "q", .waiting = {1, 2, 0, 0}}};
+    assert_memory_equal(op.backlog.items, wanted, sizeof wanted);
     store_op_fini(&op);
 }
 
@@ -823,6 +890,7 @@ static const struct contract_row contract[] = {
     ROW(due_gives_only_what_may_be_leased),
     ROW(a_move_goes_only_with_what_it_depends_on),
     ROW(lanes_are_those_with_live_rows),
+    ROW(the_backlog_is_what_waits_in_requests_recipients_and_mails),
     ROW(live_rows_are_leased_and_permitted),
     ROW(history_is_numbered_without_gaps_and_chained),
     ROW(list_pages_by_filter),

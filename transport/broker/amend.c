@@ -10,6 +10,7 @@
 #include "address.h"
 #include "broker.h"
 #include "mem.h"
+#include "tally.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,11 +31,13 @@ static void add_event(struct ledger_op *op, const struct act *act, bool held,
                       PB(RecipientResult) **changed, size_t count)
 {
     const struct request *request = act->request;
+    const PB(RequestEdit) *edit = act->operation->edit;
     PB(StatusEvent) event = PB_INIT(STATUS_EVENT);
     char topic[WIRE_TOPIC_BYTES];
     event.request_id = request->id;
     event.producer = request->lane->key.producer;
-    event.profile = request->lane->key.profile;
+    bool moved = edit != NULL && edit->profile[0] != '\0';
+    event.profile = moved ? edit->profile : request->lane->key.profile;
     event.state = (int)request->state;
     event.previous = (int)request->state;
     event.attempt = request->attempt;
@@ -84,6 +87,8 @@ static void held_came(void *arg, struct ledger_op *op)
 {
     struct act *act = arg;
     bool held = op->store.result == STORE_DONE ? op->store.hold.held : act->held;
+    act->request->held = held;
+    tally_follow(act->request);
     let_go(act, held);
     if (op->store.result == STORE_DONE) {
         succeed(act);
@@ -341,21 +346,6 @@ static uint8_t *readdress(const struct changes *changes, PB(RequestStatus) *list
     return packed;
 }
 
-static void edited(void *arg, struct ledger_op *op)
-{
-    struct act *act = arg;
-    let_go(act, act->held);
-    if (op->store.result == STORE_DONE) {
-        succeed(act);
-    } else {
-        act_refuse(act, act->before,
-                   op->store.result == STORE_REFUSED &&
-                           strstr(op->store.why.text, "body is gone") != NULL
-                       ? "its content is gone"
-                       : refusal_of(op));
-    }
-}
-
 /* The request in memory as the edit leaves it. Its bytes are read again, with the edit, before it is leased. */
 static void change_request(struct act *act, const uint8_t *results, size_t len)
 {
@@ -366,12 +356,30 @@ static void change_request(struct act *act, const uint8_t *results, size_t len)
     request->results = mem_copy(results, len);
     request->results_len = len;
     request->touched = true;
+    request->open_count = -1;
+    tally_leave(request);
     if (edit->profile[0] != '\0') {
         struct store_lane key = request->lane->key;
         (void)snprintf(key.profile, sizeof key.profile, "%s", edit->profile);
         request->lane = schedule_lane(&act->operation->broker->schedule, &key);
         request->route = -1;
     }
+    tally_follow(request);
+}
+
+static void edited(void *arg, struct ledger_op *op)
+{
+    struct act *act = arg;
+    if (op->store.result != STORE_DONE) {
+        bool gone = op->store.result == STORE_REFUSED &&
+                    strstr(op->store.why.text, "body is gone") != NULL;
+        let_go(act, act->held);
+        act_refuse(act, act->before, gone ? "its content is gone" : refusal_of(op));
+        return;
+    }
+    change_request(act, op->store.edit.results, op->store.edit.results_len);
+    let_go(act, act->held);
+    succeed(act);
 }
 
 static void carry_out(struct act *act, const PB(RequestEdit) *old, PB(RequestStatus) *list,
@@ -392,7 +400,6 @@ static void carry_out(struct act *act, const PB(RequestEdit) *old, PB(RequestSta
     if (edit->profile[0] != '\0') {
         next->store.edit.profile = edit->profile;
     }
-    change_request(act, results, next->store.edit.results_len);
     add_event(next, act, act->held, changed, changes->count);
     ledger_add(act->operation->broker->ledger, next);
     free(results);

@@ -97,12 +97,13 @@ struct brake *brakes_of(struct brakes *brakes, const char *name)
         window_init(&brake->minute, MINUTE_SLOTS, SECOND_MS);
         window_init(&brake->day, DAY_SLOTS, QUARTER_MS);
         window_init(&brake->settled, TEN_MINUTES_SLOTS, MINUTE_MS);
+        window_init(&brake->decided, TEN_MINUTES_SLOTS, MINUTE_MS);
         (void)map_put_text(&brakes->by_name, name, brake);
     }
     return brake;
 }
 
-static void note_change(struct brake *brake)
+void brake_note_change(struct brake *brake)
 {
     brake->changed = true;
     brake->all->changed = true;
@@ -192,7 +193,7 @@ void brake_left(struct brake *brake, const struct brake_answer *answer, uint64_t
     window_add(&brake->minute, now_ms, brake_mails(answer->recipients, per_mail));
     window_add(&brake->day, now_ms, answer->recipients);
     if (answer->counted) {
-        note_change(brake);
+        brake_note_change(brake);
     }
 }
 
@@ -224,7 +225,7 @@ static void note_outage(struct brake *brake, int64_t now_ms)
             (struct brake_outage){brake->held_since_ms, now_ms};
         brake->held_since_ms = 0;
     }
-    note_change(brake);
+    brake_note_change(brake);
 }
 
 static void tell_open(const struct brake *brake, int kind, const PB(RecipientResult) *one)
@@ -324,7 +325,7 @@ bool brake_release(struct brake *brake)
         any = breaker_release(&brake->breakers[kind]) || any;
     }
     if (any) {
-        note_change(brake);
+        brake_note_change(brake);
     }
     return any;
 }
@@ -344,29 +345,37 @@ static int64_t open_until_ms(const struct brake *brake, int64_t now_ms)
     return until_ms;
 }
 
-int64_t brake_forecast_ms(struct brake *brake, const struct profile *profile, int64_t now_ms)
+static int64_t bounded(uint64_t count)
 {
-    int64_t from_ms = open_until_ms(brake, now_ms);
-    if (brake->waiting == 0 || from_ms == 0) {
+    enum { MOST = 1000000000 }; /* no overflow */
+    return count < MOST ? (int64_t)count : MOST;
+}
+
+int64_t brake_forecast_ms(struct brake *brake, const struct profile *profile, int64_t from_ms,
+                          int64_t now_ms)
+{
+    int64_t open_ms = open_until_ms(brake, now_ms);
+    if (brake->waiting.requests == 0 || open_ms == 0) {
         return 0;
     }
-    int64_t waiting =
-        brake->waiting < 1000000000 ? (int64_t)brake->waiting : 1000000000; /* no overflow */
-    int64_t settled = (int64_t)window_sum(&brake->settled, now_ms);
+    int64_t recipients = bounded(brake->waiting.recipients);
+    int64_t mails =
+        bounded(backlog_mails(&brake->waiting, profile->plan.max_recipients_per_message));
+    int64_t decided = (int64_t)window_sum(&brake->decided, now_ms);
     int64_t minute = profile->plan.max_messages_per_minute;
     int64_t day = profile->plan.max_recipients_per_day;
-    if (settled == 0 && minute == 0) {
+    if (decided == 0 && minute == 0) {
         return 0;
     }
-    int64_t need_ms = settled > 0 ? waiting * 10 * MINUTE_MS / settled : 0;
-    if (minute > 0 && waiting * MINUTE_MS / minute > need_ms) {
-        need_ms = waiting * MINUTE_MS / minute;
+    int64_t need_ms = decided > 0 ? recipients * 10 * MINUTE_MS / decided : 0;
+    if (minute > 0 && mails * MINUTE_MS / minute > need_ms) {
+        need_ms = mails * MINUTE_MS / minute;
     }
     if (day > 0) {
         int64_t left = day - (int64_t)window_sum(&brake->day, now_ms);
-        int64_t behind = waiting - (left > 0 ? left : 0);
+        int64_t behind = recipients - (left > 0 ? left : 0);
         int64_t days_ms = behind > 0 ? (behind + day - 1) / day * DAY_MS : 0;
         need_ms = days_ms > need_ms ? days_ms : need_ms;
     }
-    return from_ms + need_ms;
+    return (open_ms > from_ms ? open_ms : from_ms) + need_ms;
 }

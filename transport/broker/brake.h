@@ -11,6 +11,7 @@
 #ifndef TPN_BRAKE_H
 #define TPN_BRAKE_H
 
+#include "backlog.h"
 #include "breaker.h"
 #include "map.h"
 #include "pb.h"
@@ -39,16 +40,19 @@ struct brake {
     char name[STORE_PROFILE_BYTES];
     uint64_t version; /* of the settings under which a breaker failed last */
     struct breaker breakers[BRAKE_KINDS];
-    struct window minute;  /* mails that left */
-    struct window day;     /* recipients that left */
-    struct window settled; /* requests that ended, of the last 10 minutes */
-    uint32_t connections;  /* what the workers may have open (share.h) */
-    bool starved;          /* some worker found no connection left since the last heartbeat */
-    uint64_t waiting;      /* requests ACCEPTED, DEFERRED, LEASED or PERMITTED */
-    int64_t held_since_ms; /* some breaker is open since then; 0 = none */
+    struct window minute;   /* mails that left */
+    struct window day;      /* recipients that left */
+    struct window settled;  /* requests that ended, of the last 10 minutes */
+    struct window decided;  /* recipients, of the last 10 minutes */
+    uint32_t connections;   /* what the workers may have open (share.h) */
+    bool starved;           /* some worker found no connection left since the last heartbeat */
+    struct backlog waiting; /* requests ACCEPTED, DEFERRED, LEASED or PERMITTED (tally.h) */
+    struct backlog held;    /* those that an operator holds are here instead */
+    int64_t held_since_ms;  /* some breaker is open since then; 0 = none */
     struct brake_outage outages[BRAKE_OUTAGES];
     unsigned outage_next;
     bool changed; /* differs from what the store has */
+    bool aged;    /* what ended lately does; it may be told later (keep_tick) */
 };
 
 /* By name, "" for inline settings. Zeroed = empty. */
@@ -98,6 +102,9 @@ void brake_result(struct brake *brake, const struct profile *profile, uint64_t l
 /* Is this outcome the profile's affair, not the request's? Then it costs the request neither an attempt nor age. */
 bool brake_spares(const PB(RecipientResult) *one);
 
+/* It differs from what the store has. */
+void brake_note_change(struct brake *brake);
+
 /* How long some breaker was open between two moments, as far as it is remembered. */
 int64_t brake_outage_ms(const struct brake *brake, int64_t from_ms, int64_t now_ms);
 
@@ -107,8 +114,11 @@ void brake_restore(struct brake *brake, const PB(Hold) *hold);
 /* One try of whatever failed may go: the profiles were read again, or a person says so. True when something was open. */
 bool brake_release(struct brake *brake);
 
-/* When nothing of the profile waits any more, by the rate of the last ten minutes and by the limits; 0 = not known. */
-int64_t brake_forecast_ms(struct brake *brake, const struct profile *profile, int64_t now_ms);
+/* When nothing of the profile waits any more but what is held, by the rate of the last ten minutes and by the limits; 0 = not
+ * known.
+ *  from_ms  nothing goes before, for other reasons than breakers */
+int64_t brake_forecast_ms(struct brake *brake, const struct profile *profile, int64_t from_ms,
+                          int64_t now_ms);
 
 /* The word for a kind: "login", "server", "quota". */
 const char *brake_kind_name(enum brake_kind kind);

@@ -184,6 +184,7 @@ static void tick(void *arg)
     share_tick(broker);
     probe_desk_tick(broker);
     watches_tick(broker);
+    keep_tick(broker);
     loop_timer_arm(&broker->tick, broker->conf->beat_ms);
 }
 
@@ -388,6 +389,8 @@ void broker_stop(struct broker *broker)
     loop_before_wait(broker->loop, NULL, NULL);
     if (broker->ledger != NULL) {
         refusal_flush(broker);
+        keep_tick(broker);
+        keep_flush(broker);
     }
     retention_fini(&broker->retention);
     operate_stop(broker);

@@ -18,6 +18,7 @@
 #include "probe_desk.h"
 #include "seal.h"
 #include "supersede.h"
+#include "tally.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -235,7 +236,7 @@ static void accepted(void *arg, struct ledger_op *op)
     answer(submission, op);
     if (op->store.result == STORE_DONE) {
         request->pk = op->store.accept.row.pk;
-        lane_note_move(request->lane, STATE_NONE, STATE_ACCEPTED, request->accepted_at_ms);
+        tally_follow(request);
         schedule_accepted(&submission->broker->schedule, request);
     } else {
         request_free(&request);
@@ -244,7 +245,7 @@ static void accepted(void *arg, struct ledger_op *op)
 }
 
 /* Every recipient, pending: what the row holds until there is a result. */
-static uint8_t *pending_list(const PB(Message) *message, size_t count, size_t *len)
+static uint8_t *pending_list(const PB(Message) *message, size_t count, bool each, size_t *len)
 {
     PB(RequestStatus) list = PB_INIT(REQUEST_STATUS);
     PB(RecipientResult) *items = mem_zero(count, sizeof *items);
@@ -261,6 +262,7 @@ static uint8_t *pending_list(const PB(Message) *message, size_t count, size_t *l
     }
     list.recipients = pointers;
     list.n_recipients = count;
+    list.one_each = each;
     uint8_t *packed = mem_zero(1, protobuf_c_message_get_packed_size(&list.base) + 1);
     *len = protobuf_c_message_pack(&list.base, packed);
     free(pointers);
@@ -289,7 +291,8 @@ static struct request *new_request(struct broker *broker, struct wire_in *in,
     request->split = (int)parsed->split;
     request->open_count = -1;
     request->recipients = (uint32_t)(message->n_to + message->n_cc + message->n_bcc);
-    request->results = pending_list(message, request->recipients, &request->results_len);
+    request->results = pending_list(message, request->recipients,
+                                    parsed->split == PB_SPLIT(ONE_EACH), &request->results_len);
     request->body = in->raw;
     in->raw = NULL; /* taken out of the message */
     return request;

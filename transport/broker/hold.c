@@ -81,7 +81,7 @@ static void add_limit(struct question *question, struct brake *brake, struct win
                       uint64_t max, int kind)
 {
     int64_t until_ms = max > 0 ? window_room_at(window, question->now_ms, 1, max) : 0;
-    if (until_ms <= question->now_ms || brake->waiting == 0) {
+    if (until_ms <= question->now_ms || brake->waiting.requests == 0) {
         return;
     }
     PB(Hold) hold = PB_INIT(HOLD);
@@ -99,7 +99,7 @@ static void add_quiet(struct question *question, const struct brake *brake,
                       const struct profile *profile)
 {
     int64_t until_ms = hours_until_ms(&profile->quiet_hours, profile->zone, question->now_ms);
-    if (until_ms == 0 || brake->waiting == 0) {
+    if (until_ms == 0 || brake->waiting.requests == 0) {
         return;
     }
     PB(Hold) hold = PB_INIT(HOLD);
@@ -127,7 +127,7 @@ static void add_removed(void *arg, void *value)
 {
     struct question *question = arg;
     const struct brake *brake = value;
-    if (brake->waiting == 0 || brake->name[0] == '\0' ||
+    if (brake->waiting.requests + brake->held.requests == 0 || brake->name[0] == '\0' ||
         profiles_find(question->broker->profiles, brake->name) != NULL) {
         return;
     }
@@ -150,6 +150,20 @@ void hold_collect(struct broker *broker, struct hold_list *list)
     map_each(broker->brakes.by_name, add_removed, &question);
 }
 
+/* Until when nothing of the profile goes, for pauses or quiet hours; 0 = nobody knows. What holds up a part of its mail only, a
+ * pause of a producer or a domain, is not looked at. */
+static int64_t flows_from_ms(struct broker *broker, const struct profile *profile,
+                             int64_t now_ms)
+{
+    const PB(Hold) *pause = pause_find(&broker->pauses, profile->wire.name, "", now_ms);
+    int64_t quiet_ms = hours_until_ms(&profile->quiet_hours, profile->zone, now_ms);
+    int64_t from_ms = quiet_ms > now_ms ? quiet_ms : now_ms;
+    if (pause == NULL) {
+        return from_ms;
+    }
+    return pause->until_ms == 0 || pause->until_ms > from_ms ? pause->until_ms : from_ms;
+}
+
 static void add_flow(void *arg, const struct profile *profile)
 {
     struct question *question = arg;
@@ -159,7 +173,11 @@ static void add_flow(void *arg, const struct profile *profile)
     PB(ProfileFlow) *flow = &question->flows->items[question->flows->count];
     *flow = init;
     flow->profile = profile->wire.name;
-    flow->waiting = brake->waiting;
+    flow->waiting = brake->waiting.requests + brake->held.requests;
+    flow->held = brake->held.requests;
+    flow->waiting_recipients = brake->waiting.recipients;
+    flow->waiting_mails =
+        backlog_mails(&brake->waiting, profile->plan.max_recipients_per_message);
     flow->connections = brake->connections;
     flow->max_connections = profile->plan.max_connections;
     flow->messages_in_minute = window_sum(&brake->minute, now_ms);
@@ -167,7 +185,9 @@ static void add_flow(void *arg, const struct profile *profile)
     flow->recipients_in_day = window_sum(&brake->day, now_ms);
     flow->max_recipients_per_day = profile->plan.max_recipients_per_day;
     flow->settled_in_ten_minutes = window_sum(&brake->settled, now_ms);
-    flow->empty_at_ms = brake_forecast_ms(brake, profile, now_ms);
+    flow->recipients_in_ten_minutes = window_sum(&brake->decided, now_ms);
+    int64_t from_ms = flows_from_ms(question->broker, profile, now_ms);
+    flow->empty_at_ms = from_ms != 0 ? brake_forecast_ms(brake, profile, from_ms, now_ms) : 0;
     question->flows->pointers[question->flows->count++] = flow;
 }
 

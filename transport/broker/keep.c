@@ -49,6 +49,8 @@ static void save_brake(struct broker *broker, struct brake *brake)
     PB(KeptBrake) kept = PB_INIT(KEPT_BRAKE);
     PB(KeptWindow) minute;
     PB(KeptWindow) day;
+    PB(KeptWindow) settled;
+    PB(KeptWindow) decided;
     PB(Hold) holds[BRAKE_KINDS];
     PB(Hold) *pointers[BRAKE_KINDS];
     kept.holds = pointers;
@@ -68,13 +70,18 @@ static void save_brake(struct broker *broker, struct brake *brake)
     }
     fill_window(&brake->minute, &minute);
     fill_window(&brake->day, &day);
+    fill_window(&brake->settled, &settled);
+    fill_window(&brake->decided, &decided);
     kept.minute = &minute;
     kept.day = &day;
+    kept.settled = &settled;
+    kept.decided = &decided;
     kept.version = brake->version;
     char *name = mem_format("%s%s", KEEP_BRAKE, brake->name);
     keep_value(broker, name, &kept.base, NULL, NULL);
     free(name);
     brake->changed = false;
+    brake->aged = false;
 }
 
 static void save_changed(void *arg, void *value)
@@ -93,6 +100,20 @@ void keep_flush(struct broker *broker)
     }
 }
 
+static void note_aged(void *arg, void *value)
+{
+    (void)arg;
+    struct brake *brake = value;
+    if (brake->aged) {
+        brake_note_change(brake);
+    }
+}
+
+void keep_tick(struct broker *broker)
+{
+    map_each(broker->brakes.by_name, note_aged, NULL);
+}
+
 static bool load_brake(struct broker *broker, const char *profile,
                        const struct store_value *value)
 {
@@ -105,6 +126,8 @@ static bool load_brake(struct broker *broker, const char *profile,
     const struct profile *present = profiles_find(broker->profiles, profile);
     read_window(&brake->minute, kept->minute, now_ms);
     read_window(&brake->day, kept->day, now_ms);
+    read_window(&brake->settled, kept->settled, now_ms);
+    read_window(&brake->decided, kept->decided, now_ms);
     for (size_t i = 0; i < kept->n_holds; i++) {
         brake_restore(brake, kept->holds[i]);
     }
@@ -158,25 +181,25 @@ static void ask_values(struct broker *broker, const char *after)
     ledger_add(broker->ledger, op);
 }
 
-static void lanes_came(void *arg, struct ledger_op *op)
+static void backlog_came(void *arg, struct ledger_op *op)
 {
     struct broker *broker = arg;
     if (op->store.result != STORE_DONE) {
         count_waiting(broker);
         return;
     }
-    for (size_t i = 0; i < op->store.lanes.count; i++) {
-        brakes_of(&broker->brakes, op->store.lanes.lanes[i].profile)->waiting +=
-            op->store.lanes.rows[i];
+    for (size_t i = 0; i < op->store.backlog.count; i++) {
+        const struct store_backlog *item = &op->store.backlog.items[i];
+        struct brake *brake = brakes_of(&broker->brakes, item->profile);
+        backlog_add(&brake->waiting, &item->waiting);
+        backlog_add(&brake->held, &item->held);
     }
 }
 
 /* Before anything is accepted, so that what waits is counted once. */
 static void count_waiting(struct broker *broker)
 {
-    struct ledger_op *op = ledger_op_new(STORE_LANES, lanes_came, broker);
-    op->store.lanes.count_rows = true;
-    ledger_add(broker->ledger, op);
+    ledger_add(broker->ledger, ledger_op_new(STORE_BACKLOG, backlog_came, broker));
 }
 
 void keep_load(struct broker *broker)

@@ -18,6 +18,10 @@ void keep_value(struct broker *broker, const char *name, const ProtobufCMessage 
 /* Read everything back: the first ops of a start, so that nothing is leased before. */
 void keep_load(struct broker *broker);
 
+/* Once a heartbeat, and before the end: what ended lately is to be kept, too (keep_flush). A broker that is killed forgets what was
+ * settled since the last time, which only the forecast asks for. */
+void keep_tick(struct broker *broker);
+
 /* For the before-wait hook: what changed goes to the store, in the order of the moves that changed it: before a permit
  * of a lease is on disk, the lease is counted. */
 void keep_flush(struct broker *broker);

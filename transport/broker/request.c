@@ -9,6 +9,7 @@
 #include "mem.h"
 #include "schedule.h"
 #include "store_rules.h"
+#include "tally.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,9 +34,9 @@ struct request *request_of_row(struct store_row *row, struct lane *lane)
     request->results = row->results;
     request->results_len = row->results_len;
     request->touched = row->attempt > 0;
+    request->held = row->held;
     request->route = -1;
-    request->split = -1;
-    request->open_count = -1;
+    tally_adopt(request);
     row->results = NULL;
     return request;
 }
@@ -84,11 +85,13 @@ void request_index_fini(struct request_index *index)
     map_clear(&index->by_pk);
 }
 
-static uint8_t *pack_results(PB(RecipientResult) **results, size_t count, size_t *len)
+static uint8_t *pack_results(const struct request *request, PB(RecipientResult) **results,
+                             size_t *len)
 {
     PB(RequestStatus) list = PB_INIT(REQUEST_STATUS);
     list.recipients = results;
-    list.n_recipients = count;
+    list.n_recipients = request->recipients;
+    list.one_each = request->split == (int)PB_SPLIT(ONE_EACH);
     size_t size = protobuf_c_message_get_packed_size(&list.base);
     uint8_t *packed = mem_zero(1, size);
     *len = protobuf_c_message_pack(&list.base, packed);
@@ -137,12 +140,24 @@ static void keep_results(struct request *request, struct ledger_op *op,
                          const struct request_change *change)
 {
     request->touched = true;
-    request->open_count = -1;
+    request->open_count = 0;
+    for (size_t i = 0; i < request->recipients; i++) {
+        request->open_count += request_outcome_open((int)change->results[i]->outcome);
+    }
     free(request->results);
-    request->results =
-        pack_results(change->results, request->recipients, &request->results_len);
+    request->results = pack_results(request, change->results, &request->results_len);
     op->store.move.results = arena_copy(&op->arena, request->results, request->results_len);
     op->store.move.results_len = request->results_len;
+}
+
+/* A move that hangs on another op: until it is done, the request waits as before. */
+static void moved_after(void *arg, struct ledger_op *op)
+{
+    struct request *request = op->arg2;
+    if (op->store.result == STORE_DONE) {
+        tally_move(request, op->store.move.changed_at_ms);
+    }
+    request->moved(arg, op);
 }
 
 void request_move(struct request *request, struct ledger *ledger, int64_t now_ms,
@@ -155,19 +170,26 @@ void request_move(struct request *request, struct ledger *ledger, int64_t now_ms
     }
     log_debug("state", "request=%s from=%s to=%s lease=%llu", request->id, state_name(from),
               state_name(change->to), (unsigned long long)request->lease);
-    struct ledger_op *op = ledger_op_take(ledger, STORE_MOVE, change->done, change->arg);
+    bool surely = change->only_if == NULL;
+    struct ledger_op *op =
+        ledger_op_take(ledger, STORE_MOVE, surely ? change->done : moved_after, change->arg);
     op->arg2 = request;
     op->number = change->number;
     op->patient =
         change->to ==
         STATE_LEASED; /* lost in a crash, it is no harm: the JOB left before it anyway */
     request->state = change->to;
-    lane_note_move(request->lane, from, change->to, now_ms);
+    request->held = false;
     if (change->visible_at_ms != 0) {
         request->visible_at_ms = change->visible_at_ms;
     }
     if (change->results != NULL) {
         keep_results(request, op, change);
+    }
+    if (surely) {
+        tally_move(request, now_ms);
+    } else {
+        request->moved = change->done;
     }
     op->store.only_if = change->only_if;
     op->store.move.pk = request->pk;
@@ -297,6 +319,7 @@ void request_status_of_row(const struct store_row *row, PB(RequestStatus) *out,
         row->results_len > 0 ? PB_UNPACK(request_status, row->results_len, row->results) : NULL;
     add_labels(row, out, unpacked);
     if (*unpacked != NULL) {
+        out->one_each = (*unpacked)->one_each;
         out->recipients = (*unpacked)->recipients;
         out->n_recipients = (*unpacked)->n_recipients;
     }

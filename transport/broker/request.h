@@ -61,6 +61,14 @@ struct request {
     int route;            /* of inline settings: enum settings_route, -1 = not looked at yet */
     char *folder;         /* of inline settings with route pickup; null otherwise */
     bool partial;
+    bool held; /* an operator holds it: its row says so, and any move ends it */
+    struct {
+        bool waits; /* among what its profile has waiting */
+        bool held;
+        bool each;
+        uint32_t open;
+    } tallied;        /* what it counts for at present; only tally.c changes it */
+    ledger_fn *moved; /* of a move that may end as STALE: what is called then (request_move) */
     uint32_t recipients;
     uint8_t *
         results; /* owned: packed PB(RequestStatus), field recipients: every recipient in order */

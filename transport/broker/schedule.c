@@ -85,23 +85,6 @@ struct lane *schedule_lane(struct schedule *schedule, const struct store_lane *k
     return lane;
 }
 
-static bool waits(enum state state)
-{
-    return state == STATE_ACCEPTED || state == STATE_DEFERRED || state == STATE_LEASED ||
-           state == STATE_PERMITTED;
-}
-
-void lane_note_move(struct lane *lane, enum state from, enum state to, int64_t now_ms)
-{
-    struct brake *brake = lane->brake;
-    if (waits(from) && !waits(to)) {
-        brake->waiting -= brake->waiting > 0 ? 1 : 0;
-        window_add(&brake->settled, now_ms, 1);
-    } else if (!waits(from) && waits(to)) {
-        brake->waiting++;
-    }
-}
-
 /* A lane stands in its class's turns exactly while it has something ready. */
 static void list_lane(struct schedule *schedule, struct lane *lane)
 {

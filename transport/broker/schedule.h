@@ -62,9 +62,6 @@ void schedule_fini(struct schedule *schedule);
 /* Find or make the lane of a key. */
 struct lane *schedule_lane(struct schedule *schedule, const struct store_lane *key);
 
-/* A request of the lane went from one state to another: its profile's counts of what waits and what ended follow. */
-void lane_note_move(struct lane *lane, enum state from, enum state to, int64_t now_ms);
-
 /* Some row of the lane that memory had taken was put back on disk: the lane is read from its start. */
 void schedule_read_again(struct schedule *schedule, struct lane *lane);
 

@@ -66,10 +66,13 @@ void store_op_fini(struct store_op *op)
         break;
     case STORE_LANES:
         free(op->lanes.lanes);
-        free(op->lanes.rows);
-        op->lanes.rows = NULL;
         op->lanes.lanes = NULL;
         op->lanes.count = 0;
+        break;
+    case STORE_BACKLOG:
+        free(op->backlog.items);
+        op->backlog.items = NULL;
+        op->backlog.count = 0;
         break;
     case STORE_LIVE:
         free_rows(&op->live.rows, &op->live.count);

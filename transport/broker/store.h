@@ -24,6 +24,7 @@
 #ifndef TPN_STORE_H
 #define TPN_STORE_H
 
+#include "backlog.h"
 #include "chain.h"
 #include "err.h"
 #include "state.h"
@@ -132,6 +133,7 @@ enum store_kind {
     STORE_GET,      /* one row by producer and id */
     STORE_DUE,      /* rows of a lane that are ready to be leased */
     STORE_LANES,    /* which lanes have live rows */
+    STORE_BACKLOG,  /* what waits for each profile: asked once after open */
     STORE_LIVE,     /* rows LEASED or PERMITTED: asked once after open */
     STORE_BODY,     /* a request's bytes */
     STORE_LIST,     /* rows by filter, page by page */
@@ -169,6 +171,13 @@ struct store_lane {
     char profile[STORE_PROFILE_BYTES];
     char producer[STORE_PRODUCER_BYTES];
     int priority;
+};
+
+/* What waits for one profile: rows ACCEPTED, DEFERRED, LEASED or PERMITTED (not UNKNOWN). */
+struct store_backlog {
+    char profile[STORE_PROFILE_BYTES];
+    struct backlog waiting; /* without those that are held */
+    struct backlog held;
 };
 
 /* One operation. Input is borrowed until the call returns; output belongs to the op (store_op_fini). */
@@ -265,9 +274,11 @@ struct store_op {
             struct store_lane *
                 lanes; /* out: with a row ACCEPTED, DEFERRED, LEASED or PERMITTED (not UNKNOWN), in order */
             size_t count;
-            bool count_rows; /* in: a walk over the whole index, once at a start */
-            uint64_t *rows;  /* out, with count_rows: how many such rows each lane has */
         } lanes;
+        struct {
+            struct store_backlog *items; /* out: one for each profile with such rows */
+            size_t count;
+        } backlog; /* a walk over all rows */
         struct {
             struct store_row *rows; /* out */
             size_t count;

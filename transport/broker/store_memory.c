@@ -367,16 +367,15 @@ static int compare_lanes(const void *a_p, const void *b_p)
     return order != 0 ? order : (a->priority > b->priority) - (a->priority < b->priority);
 }
 
-static void count_lanes(const struct memory_store *store, struct store_op *op)
+static void op_backlog(struct memory_store *store, struct store_op *op)
 {
-    op->lanes.rows = mem_zero(op->lanes.count, sizeof *op->lanes.rows);
     for (size_t i = 0; i < store->count; i++) {
         const struct store_row *row = &store->items[i].row;
-        bool live = store_phase_of_row(row->state, row->held) == STORE_PHASE_LIVE;
-        for (size_t k = 0; k < op->lanes.count && live; k++) {
-            op->lanes.rows[k] += in_lane(row, &op->lanes.lanes[k]) ? 1 : 0;
+        if (row->held || store_phase_of(row->state) == STORE_PHASE_LIVE) {
+            store_backlog_count(op, row);
         }
     }
+    op->result = STORE_DONE;
 }
 
 static void op_lanes(struct memory_store *store, struct store_op *op)
@@ -396,9 +395,6 @@ static void op_lanes(struct memory_store *store, struct store_op *op)
     }
     if (op->lanes.count > 0) {
         qsort(op->lanes.lanes, op->lanes.count, sizeof *op->lanes.lanes, compare_lanes);
-    }
-    if (op->lanes.count_rows) {
-        count_lanes(store, op);
     }
     op->result = STORE_DONE;
 }
@@ -605,13 +601,13 @@ static void op_backup(struct memory_store *store, struct store_op *op)
 typedef void op_fn(struct memory_store *store, struct store_op *op);
 
 static op_fn *const op_fns[STORE_KIND_COUNT] = {
-    [STORE_ACCEPT] = op_accept,   [STORE_MOVE] = op_move,     [STORE_NOTE] = op_note,
-    [STORE_GET] = op_get,         [STORE_DUE] = op_due,       [STORE_LANES] = op_lanes,
-    [STORE_LIVE] = op_live,       [STORE_BODY] = op_body,     [STORE_LIST] = op_list,
-    [STORE_HISTORY] = op_history, [STORE_COUNTS] = op_counts, [STORE_SWEEP] = op_sweep,
-    [STORE_HOLD] = op_hold,       [STORE_FORGET] = op_forget, [STORE_BACKUP] = op_backup,
-    [STORE_EDIT] = op_edit,       [STORE_AUDIT] = op_audit,   [STORE_SEGMENTS] = op_segments,
-    [STORE_KEEP] = op_keep,       [STORE_KEPT] = op_kept,
+    [STORE_ACCEPT] = op_accept,     [STORE_MOVE] = op_move,       [STORE_NOTE] = op_note,
+    [STORE_GET] = op_get,           [STORE_DUE] = op_due,         [STORE_LANES] = op_lanes,
+    [STORE_BACKLOG] = op_backlog,   [STORE_LIVE] = op_live,       [STORE_BODY] = op_body,
+    [STORE_LIST] = op_list,         [STORE_HISTORY] = op_history, [STORE_COUNTS] = op_counts,
+    [STORE_SWEEP] = op_sweep,       [STORE_HOLD] = op_hold,       [STORE_FORGET] = op_forget,
+    [STORE_BACKUP] = op_backup,     [STORE_EDIT] = op_edit,       [STORE_AUDIT] = op_audit,
+    [STORE_SEGMENTS] = op_segments, [STORE_KEEP] = op_keep,       [STORE_KEPT] = op_kept,
 };
 
 static enum store_call engine_exec(struct store *base, struct store_op *const ops[],

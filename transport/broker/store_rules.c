@@ -5,13 +5,15 @@
  * Nothing here writes. */
 #include "store_rules.h"
 
+#include "arena.h"
 #include "mem.h"
 
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { FIRST_ROOM = 8 };
+enum { FIRST_ROOM = 8, BACKLOG_ARENA_BYTES = 4096 };
 
 enum store_phase store_phase_of(enum state state)
 {
@@ -275,6 +277,7 @@ bool store_op_check(struct store_op *op)
         return check_limit(op, op->sweep.limit);
     case STORE_DUE:
     case STORE_LANES:
+    case STORE_BACKLOG:
     case STORE_LIVE:
     case STORE_BODY:
     case STORE_COUNTS:
@@ -358,6 +361,34 @@ struct store_value *store_values_add(struct store_value **items, size_t *count)
     struct store_value *item = &(*items)[(*count)++];
     memset(item, 0, sizeof *item);
     return item;
+}
+
+static struct store_backlog *backlog_of_profile(struct store_op *op, const char *profile)
+{
+    for (size_t i = op->backlog.count; i > 0; i--) { /* the newest is the most likely */
+        if (strcmp(op->backlog.items[i - 1].profile, profile) == 0) {
+            return &op->backlog.items[i - 1];
+        }
+    }
+    op->backlog.items = grown(op->backlog.items, op->backlog.count, sizeof *op->backlog.items);
+    struct store_backlog *item = &op->backlog.items[op->backlog.count++];
+    *item = (struct store_backlog){.waiting = {0}};
+    mem_text_into(item->profile, sizeof item->profile, profile);
+    return item;
+}
+
+void store_backlog_count(struct store_op *op, const struct store_row *row)
+{
+    max_align_t first[BACKLOG_ARENA_BYTES / sizeof(max_align_t)];
+    struct arena arena;
+    bool each = false;
+    arena_init(&arena, first, sizeof first);
+    uint32_t open =
+        backlog_read(row->results, row->results_len, row->recipients, &arena, &each);
+    arena_reset(&arena);
+    const struct backlog one = backlog_of(each, open);
+    struct store_backlog *item = backlog_of_profile(op, row->profile);
+    backlog_add(row->held ? &item->held : &item->waiting, &one);
 }
 
 static bool has_label(const char *labels, const char *wanted)

@@ -53,6 +53,9 @@ struct store_lane *store_lanes_add(struct store_lane **items, size_t *count);
 struct store_segment *store_segments_add(struct store_segment **items, size_t *count);
 struct store_value *store_values_add(struct store_value **items, size_t *count);
 
+/* Count a row that waits in an answer to BACKLOG. Of the row: profile, held, recipients, results. */
+void store_backlog_count(struct store_op *op, const struct store_row *row);
+
 /* The KEEP that goes with a NOTE that has one. It borrows what the note borrows. */
 struct store_op store_note_keep(const struct store_op *note);
 

@@ -35,16 +35,17 @@ enum {
 typedef int op_fn(struct sqlite_store *store, struct store_op *op);
 
 static op_fn *const op_fns[STORE_KIND_COUNT] = {
-    [STORE_ACCEPT] = sqlite_write_accept, [STORE_MOVE] = sqlite_write_move,
-    [STORE_NOTE] = sqlite_write_note,     [STORE_GET] = sqlite_read_get,
-    [STORE_DUE] = sqlite_read_due,        [STORE_LANES] = sqlite_read_lanes,
-    [STORE_LIVE] = sqlite_read_live,      [STORE_BODY] = sqlite_read_body,
-    [STORE_LIST] = sqlite_read_list,      [STORE_HISTORY] = sqlite_read_history,
-    [STORE_COUNTS] = sqlite_read_counts,  [STORE_SWEEP] = sqlite_write_sweep,
-    [STORE_HOLD] = sqlite_write_hold,     [STORE_EDIT] = sqlite_write_edit,
-    [STORE_FORGET] = sqlite_write_forget, [STORE_BACKUP] = sqlite_backup,
-    [STORE_AUDIT] = sqlite_write_audit,   [STORE_SEGMENTS] = sqlite_read_segments,
-    [STORE_KEEP] = sqlite_write_keep,     [STORE_KEPT] = sqlite_read_kept,
+    [STORE_ACCEPT] = sqlite_write_accept,    [STORE_MOVE] = sqlite_write_move,
+    [STORE_NOTE] = sqlite_write_note,        [STORE_GET] = sqlite_read_get,
+    [STORE_DUE] = sqlite_read_due,           [STORE_LANES] = sqlite_read_lanes,
+    [STORE_BACKLOG] = sqlite_read_backlog,   [STORE_LIVE] = sqlite_read_live,
+    [STORE_BODY] = sqlite_read_body,         [STORE_LIST] = sqlite_read_list,
+    [STORE_HISTORY] = sqlite_read_history,   [STORE_COUNTS] = sqlite_read_counts,
+    [STORE_SWEEP] = sqlite_write_sweep,      [STORE_HOLD] = sqlite_write_hold,
+    [STORE_EDIT] = sqlite_write_edit,        [STORE_FORGET] = sqlite_write_forget,
+    [STORE_BACKUP] = sqlite_backup,          [STORE_AUDIT] = sqlite_write_audit,
+    [STORE_SEGMENTS] = sqlite_read_segments, [STORE_KEEP] = sqlite_write_keep,
+    [STORE_KEPT] = sqlite_read_kept,
 };
 
 /* These ops never look at the history. */

@@ -35,7 +35,7 @@ enum sql {
     SQL_DUE,
     SQL_DUE_NEXT,
     SQL_LANE_PRIORITY,
-    SQL_LANE_ROWS,
+    SQL_BACKLOG,
     SQL_LANE_PRODUCER,
     SQL_LANE_PROFILE,
     SQL_BODY_ADD,
@@ -280,6 +280,7 @@ int sqlite_write_sweep(struct sqlite_store *store, struct store_op *op) NODISCAR
 int sqlite_read_get(struct sqlite_store *store, struct store_op *op) NODISCARD;
 int sqlite_read_due(struct sqlite_store *store, struct store_op *op) NODISCARD;
 int sqlite_read_lanes(struct sqlite_store *store, struct store_op *op) NODISCARD;
+int sqlite_read_backlog(struct sqlite_store *store, struct store_op *op) NODISCARD;
 int sqlite_read_live(struct sqlite_store *store, struct store_op *op) NODISCARD;
 int sqlite_read_body(struct sqlite_store *store, struct store_op *op) NODISCARD;
 int sqlite_read_list(struct sqlite_store *store, struct store_op *op) NODISCARD;

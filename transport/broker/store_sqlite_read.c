@@ -140,29 +140,6 @@ static int seek_lane(struct sqlite_store *store, enum sql sql, struct store_lane
     return rc;
 }
 
-static int count_lane(struct sqlite_store *store, const struct store_lane *lane, uint64_t *rows)
-{
-    sqlite3_stmt *statement = sqlite_db_statement(store, SQL_LANE_ROWS);
-    sqlite_db_bind_text(statement, 1, lane->profile);
-    sqlite_db_bind_text(statement, 2, lane->producer);
-    (void)sqlite3_bind_int(statement, 3, lane->priority);
-    int rc = sqlite3_step(statement);
-    if (rc == SQLITE_ROW) {
-        *rows = (uint64_t)sqlite3_column_int64(statement, 0);
-    }
-    return walk_end(statement, rc);
-}
-
-static int count_lanes(struct sqlite_store *store, struct store_op *op)
-{
-    int rc = SQLITE_OK;
-    op->lanes.rows = mem_zero(op->lanes.count, sizeof *op->lanes.rows);
-    for (size_t i = 0; i < op->lanes.count && rc == SQLITE_OK; i++) {
-        rc = count_lane(store, &op->lanes.lanes[i], &op->lanes.rows[i]);
-    }
-    return rc;
-}
-
 int sqlite_read_lanes(struct sqlite_store *store, struct store_op *op)
 {
     static const enum sql seeks[] = {SQL_LANE_PRIORITY, SQL_LANE_PRODUCER, SQL_LANE_PROFILE};
@@ -179,7 +156,24 @@ int sqlite_read_lanes(struct sqlite_store *store, struct store_op *op)
             *store_lanes_add(&op->lanes.lanes, &op->lanes.count) = lane;
         }
     }
-    return rc == SQLITE_OK && op->lanes.count_rows ? count_lanes(store, op) : rc;
+    return rc;
+}
+
+int sqlite_read_backlog(struct sqlite_store *store, struct store_op *op)
+{
+    sqlite3_stmt *statement = sqlite_db_statement(store, SQL_BACKLOG);
+    int rc = SQLITE_OK;
+    op->result = STORE_DONE;
+    for (rc = sqlite3_step(statement); rc == SQLITE_ROW; rc = sqlite3_step(statement)) {
+        struct store_row row = {.held = sqlite3_column_int(statement, 1) != 0};
+        sqlite_db_read_text(statement, 0, row.profile, sizeof row.profile);
+        row.recipients = (uint32_t)sqlite3_column_int64(statement, 2);
+        /* Borrowed until the next step, and only read. */
+        row.results = (uint8_t *)(uintptr_t)sqlite3_column_blob(statement, 3);
+        row.results_len = (size_t)sqlite3_column_bytes(statement, 3);
+        store_backlog_count(op, &row);
+    }
+    return walk_end(statement, rc);
 }
 
 int sqlite_read_live(struct sqlite_store *store, struct store_op *op)

@@ -1,0 +1,56 @@
+/* Sums of what waits, and what one row adds to them. Reads rows, writes none; the sums are kept by tally.c and, at a start, made
+ * by the store (STORE_BACKLOG). */
+#include "backlog.h"
+
+#include "arena.h"
+#include "pb.h"
+#include "request.h"
+#include "wire.h"
+
+struct backlog backlog_of(bool each, uint32_t open)
+{
+    return (struct backlog){.requests = 1,
+                            .recipients = open,
+                            .each_requests = each ? 1 : 0,
+                            .each_recipients = each ? open : 0};
+}
+
+void backlog_add(struct backlog *sum, const struct backlog *more)
+{
+    sum->requests += more->requests;
+    sum->recipients += more->recipients;
+    sum->each_requests += more->each_requests;
+    sum->each_recipients += more->each_recipients;
+}
+
+void backlog_take_out(struct backlog *sum, const struct backlog *less)
+{
+    sum->requests -= less->requests;
+    sum->recipients -= less->recipients;
+    sum->each_requests -= less->each_requests;
+    sum->each_recipients -= less->each_recipients;
+}
+
+uint64_t backlog_mails(const struct backlog *backlog, uint32_t per_mail)
+{
+    uint64_t shared = backlog->requests - backlog->each_requests;
+    uint64_t full = (backlog->recipients - backlog->each_recipients + per_mail - 1) / per_mail;
+    return backlog->each_recipients + (full > shared ? full : shared);
+}
+
+uint32_t backlog_read(const uint8_t *results, size_t len, uint32_t recipients,
+                      struct arena *arena, bool *each)
+{
+    uint32_t open = 0;
+    arena_reset(arena);
+    const PB(RequestStatus) *list = (const PB(RequestStatus) *)wire_unpack(
+        PB_DESCRIPTOR(request_status), arena, len, results);
+    *each = list != NULL && list->one_each;
+    if (list == NULL || list->n_recipients != recipients) {
+        return recipients;
+    }
+    for (size_t i = 0; i < list->n_recipients; i++) {
+        open += request_outcome_open((int)list->recipients[i]->outcome) ? 1 : 0;
+    }
+    return open;
+}
