@@ -150,7 +150,9 @@ static const struct command edit_command = {
         "Change recipients or the profile of a request that nobody has and that was not sent",
     .more =
         "What the producer sent stays as it is; the change stands beside it, in the history\n"
-        "and with the worker. A new address loses the name that stood beside the old one.\n",
+        "and with the worker. A new address loses the name that stood beside the old one.\n"
+        "What is FAILED, EXPIRED or CANCELLED stays so, and is sent when it is retried: with\n"
+        "--retry at once. What is UNKNOWN is sent when it is resolved.\n",
     .rows = edit_rows,
 };
 

@@ -65,11 +65,11 @@ static void let_go(struct act *act, bool held)
     }
 }
 
-static void succeed(struct act *act)
+static void succeed(struct act *act, const char *reason)
 {
     act->done = true;
     act->after = act->before;
-    act->reason = act->operation->reason;
+    act->reason = reason;
     act_finish(act);
 }
 
@@ -91,7 +91,7 @@ static void held_came(void *arg, struct ledger_op *op)
     tally_follow(act->request);
     let_go(act, held);
     if (op->store.result == STORE_DONE) {
-        succeed(act);
+        succeed(act, act->operation->reason);
     } else {
         act_refuse(act, act->before, refusal_of(op));
     }
@@ -299,8 +299,10 @@ static uint8_t *merge(const PB(RequestEdit) *old, const PB(RequestEdit) *edit,
 }
 
 /* A new address is a new recipient: whatever the old one came to, this one is still to be tried. But who was here before and
- * may have the mail still may. */
-static void begin_anew(PB(RecipientResult) *one, const PB(AddressChange) *change)
+ * may have the mail still may. In a request that is final nobody is to be tried, so it says that: a retry puts it in
+ * like all the others that were not delivered to. */
+static void begin_anew(PB(RecipientResult) *one, const PB(AddressChange) *change,
+                       enum state state)
 {
     PB(RecipientResult) fresh = PB_INIT(RECIPIENT_RESULT);
     free(one->address);
@@ -315,6 +317,11 @@ static void begin_anew(PB(RecipientResult) *one, const PB(AddressChange) *change
     one->base = base;
     one->address = mem_text(change->address);
     one->may_have_it = is_listed(change, change->address);
+    if (state_is_final(state)) {
+        one->outcome = one->may_have_it ? PB_OUTCOME(UNKNOWN) : PB_OUTCOME(REFUSED);
+        one->phase = PB_PHASE(BROKER);
+        one->text = mem_text("put in by an edit and not tried: retry the request");
+    }
 }
 
 /* Nobody who has the mail becomes somebody else, and nobody becomes themselves. */
@@ -333,12 +340,12 @@ static const char *find_clash(const PB(RequestEdit) *edit, const PB(RequestStatu
 }
 
 /* The list of recipients with the new addresses, packed; changed points into *list. */
-static uint8_t *readdress(const struct changes *changes, PB(RequestStatus) *list,
-                          PB(RecipientResult) **changed, size_t *len)
+static uint8_t *readdress(const struct act *act, const struct changes *changes,
+                          PB(RequestStatus) *list, PB(RecipientResult) **changed, size_t *len)
 {
     for (size_t i = 0; i < changes->count; i++) {
         PB(RecipientResult) *one = list->recipients[changes->items[i].index];
-        begin_anew(one, &changes->items[i]);
+        begin_anew(one, &changes->items[i], act->before);
         changed[i] = one;
     }
     uint8_t *packed = mem_zero(1, protobuf_c_message_get_packed_size(&list->base) + 1);
@@ -367,6 +374,14 @@ static void change_request(struct act *act, const uint8_t *results, size_t len)
     tally_follow(request);
 }
 
+/* An edit sends nothing by itself where nobody else does: who asked for it is told. */
+static const char *what_is_left(enum state state)
+{
+    return state_is_final(state)    ? "; it is not sent before it is retried"
+           : state == STATE_UNKNOWN ? "; it is not sent before it is resolved"
+                                    : "";
+}
+
 static void edited(void *arg, struct ledger_op *op)
 {
     struct act *act = arg;
@@ -379,7 +394,8 @@ static void edited(void *arg, struct ledger_op *op)
     }
     change_request(act, op->store.edit.results, op->store.edit.results_len);
     let_go(act, act->held);
-    succeed(act);
+    act->told = mem_format("%s%s", act->operation->reason, what_is_left(act->before));
+    succeed(act, act->told);
 }
 
 static void carry_out(struct act *act, const PB(RequestEdit) *old, PB(RequestStatus) *list,
@@ -392,7 +408,7 @@ static void carry_out(struct act *act, const PB(RequestEdit) *old, PB(RequestSta
     next->texts =
         (char *)merge(old, edit, changes, &next->store.edit.len); /* the ledger frees it */
     next->store.edit.data = (const uint8_t *)next->texts;
-    uint8_t *results = readdress(changes, list, changed, &next->store.edit.results_len);
+    uint8_t *results = readdress(act, changes, list, changed, &next->store.edit.results_len);
     next->store.edit.results = arena_copy(&next->arena, results, next->store.edit.results_len);
     next->store.edit.pk = request->pk;
     next->store.edit.from = request->state;

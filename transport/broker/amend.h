@@ -26,7 +26,8 @@ struct act {
     enum state after;
     bool done;
     bool held;               /* the row was held when it was looked up */
-    const char *reason;      /* borrowed from the operation or for ever */
+    const char *reason;      /* borrowed from the operation, from told, or for ever */
+    char *told;              /* owned: a reason of its own; null = none */
     struct request *request; /* ours until the commit; null when it stays where it is */
 };
 

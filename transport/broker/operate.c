@@ -190,6 +190,9 @@ static void operation_free(struct operation *operation)
     if (operation->wish != NULL) {
         trackpro__notify__v1__queue_act__free_unpacked(operation->wish, NULL);
     }
+    for (size_t i = 0; i < operation->count; i++) {
+        free(operation->acts[i].told);
+    }
     free(operation->acts);
     free(operation);
 }
