@@ -16,11 +16,10 @@
 #include "operate.h"
 
 #include "amend.h"
-#include "audit.h"
 #include "broker.h"
-#include "gate.h"
 #include "log.h"
 #include "mem.h"
+#include "operate_recipient.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,42 +29,36 @@ enum { LIMIT_DEFAULT = 100 };
 
 #define IN(name) (1u << STATE_##name)
 
-typedef bool recipient_fn(enum state state, PB(RecipientResult) *one, const char *text);
-
 struct operation_row {
     const char *name; /* in the log */
     const char *past; /* in the history, before "by OPERATOR" */
     unsigned states;  /* mask of IN(…): those it is for */
     unsigned named;   /* of them: only when an id or a filter names them */
     enum state to;    /* STATE_NONE: what the outcomes come to */
-    recipient_fn *recipient;
+    operate_recipient_fn *recipient;
     amend_fn *amend; /* an act that is no move; then `to` and `recipient` mean nothing */
 };
 
 enum { OPERATIONS = PB_OPERATION(PURGE) + 1 };
 
-static recipient_fn cancel_recipient;
-static recipient_fn retry_recipient;
-static recipient_fn sent_recipient;
-static recipient_fn resend_recipient;
-
 static const struct operation_row operations[OPERATIONS] = {
     [PB_OPERATION(CANCEL)] = {"cancel", "cancelled",
                               IN(ACCEPTED) | IN(DEFERRED) | IN(UNKNOWN) | IN(LEASED),
-                              IN(UNKNOWN), STATE_CANCELLED, cancel_recipient, NULL},
+                              IN(UNKNOWN), STATE_CANCELLED, operate_recipient_cancel, NULL},
     [PB_OPERATION(RETRY)] = {"retry", "retried",
                              IN(DEFERRED) | IN(FAILED) | IN(EXPIRED) | IN(CANCELLED),
-                             IN(CANCELLED), STATE_ACCEPTED, retry_recipient, NULL},
+                             IN(CANCELLED), STATE_ACCEPTED, operate_recipient_retry, NULL},
     [PB_OPERATION(RESOLVE_SENT)] = {"resolve-sent", "resolved as sent", IN(UNKNOWN), 0,
-                                    STATE_NONE, sent_recipient, NULL},
+                                    STATE_NONE, operate_recipient_sent, NULL},
     [PB_OPERATION(RESOLVE_RESEND)] = {"resolve-resend", "resolved to be sent again",
-                                      IN(UNKNOWN), 0, STATE_ACCEPTED, resend_recipient, NULL},
+                                      IN(UNKNOWN), 0, STATE_ACCEPTED, operate_recipient_resend,
+                                      NULL},
     [PB_OPERATION(HOLD)] = {"hold", "held", IN(ACCEPTED) | IN(DEFERRED), 0, STATE_NONE, NULL,
                             amend_hold},
     [PB_OPERATION(RELEASE)] = {"release", "released", IN(ACCEPTED) | IN(DEFERRED), 0,
                                STATE_NONE, NULL, amend_release},
     [PB_OPERATION(REDRIVE)] = {"redrive", "redriven", IN(FAILED) | IN(EXPIRED) | IN(CANCELLED),
-                               IN(CANCELLED), STATE_ACCEPTED, retry_recipient, NULL},
+                               IN(CANCELLED), STATE_ACCEPTED, operate_recipient_retry, NULL},
     [PB_OPERATION(EDIT)] = {"edit", "edited",
                             IN(ACCEPTED) | IN(DEFERRED) | IN(FAILED) | IN(EXPIRED) |
                                 IN(CANCELLED) | IN(UNKNOWN),
@@ -91,80 +84,6 @@ static const char *const refusals[STATE_COUNT] = {
     [STATE_UNKNOWN] = "it may have been sent: resolve it",
 };
 
-/* ---- recipients ---- */
-
-static char *lent(const char *text)
-{
-    return (char *)(uintptr_t)text;
-}
-
-static bool cancel_recipient(enum state state, PB(RecipientResult) *one, const char *text)
-{
-    (void)state;
-    if (one->outcome != PB_OUTCOME(PENDING) && one->outcome != PB_OUTCOME(DEFERRED) &&
-        one->outcome != PB_OUTCOME(PERMITTED)) {
-        return false;
-    }
-    if (request_is_marked(one)) {
-        one->outcome = PB_OUTCOME(UNKNOWN); /* it was not refused */
-        return true;
-    }
-    one->outcome = PB_OUTCOME(REFUSED);
-    if (one->text[0] == '\0') { /* else the last reply stays readable */
-        one->phase = PB_PHASE(BROKER);
-        one->text = lent(text);
-    }
-    return true;
-}
-
-static bool resend_recipient(enum state state, PB(RecipientResult) *one, const char *text)
-{
-    (void)state;
-    (void)text;
-    if (one->outcome != PB_OUTCOME(UNKNOWN)) {
-        return false;
-    }
-    one->may_have_it = true;
-    one->outcome = PB_OUTCOME(PENDING);
-    if (one->phase == PB_PHASE(UNSPECIFIED)) {
-        one->phase = PB_PHASE(BROKER);
-    }
-    return true;
-}
-
-static bool retry_recipient(enum state state, PB(RecipientResult) *one, const char *text)
-{
-    /* A deferred request only comes sooner: who was refused stays refused. */
-    if (state == STATE_DEFERRED || one->outcome == PB_OUTCOME(DELIVERED)) {
-        return false;
-    }
-    if (one->outcome == PB_OUTCOME(UNKNOWN)) {
-        return resend_recipient(state, one, text);
-    }
-    one->outcome = PB_OUTCOME(PENDING);
-    one->phase = PB_PHASE(UNSPECIFIED);
-    one->failure_class = PB_CLASS(NONE);
-    one->smtp_code = 0;
-    one->enhanced_code = lent("");
-    one->text = lent("");
-    return true;
-}
-
-static bool sent_recipient(enum state state, PB(RecipientResult) *one, const char *text)
-{
-    (void)state;
-    if (one->outcome != PB_OUTCOME(UNKNOWN)) {
-        return false;
-    }
-    one->outcome = PB_OUTCOME(DELIVERED);
-    one->phase = PB_PHASE(BROKER);
-    one->failure_class = PB_CLASS(NONE);
-    one->smtp_code = 0;
-    one->enhanced_code = lent("");
-    one->text = lent(text);
-    return true;
-}
-
 bool operate_allowed(int operation, enum state state)
 {
     return (operations[operation].states & (1u << state)) != 0;
@@ -174,104 +93,6 @@ bool operate_recipient(int operation, enum state state, PB(RecipientResult) *one
                        const char *text)
 {
     return operations[operation].recipient(state, one, text);
-}
-
-/* ---- the answer ---- */
-
-static void operation_free(struct operation *operation)
-{
-    free(operation->reason);
-    free(operation->operator);
-    sieve_fini(&operation->sieve);
-    free(operation->target);
-    if (operation->edit != NULL) {
-        trackpro__notify__v1__request_edit__free_unpacked(operation->edit, NULL);
-    }
-    if (operation->wish != NULL) {
-        trackpro__notify__v1__queue_act__free_unpacked(operation->wish, NULL);
-    }
-    for (size_t i = 0; i < operation->count; i++) {
-        free(operation->acts[i].told);
-    }
-    free(operation->acts);
-    free(operation);
-}
-
-static void send_acted(struct operation *operation)
-{
-    PB(QueueActed) reply = PB_INIT(QUEUE_ACTED);
-    PB(ActResult) *items = mem_zero(operation->count, sizeof *items);
-    PB(ActResult) **pointers = mem_zero(operation->count, sizeof *pointers);
-    for (size_t i = 0; i < operation->count; i++) {
-        struct act *act = &operation->acts[i];
-        PB(ActResult) init = PB_INIT(ACT_RESULT);
-        items[i] = init;
-        items[i].id = act->id;
-        items[i].producer = act->producer;
-        items[i].done = act->done;
-        items[i].before = (int)act->before;
-        items[i].after = (int)act->after;
-        items[i].reason = lent(act->reason);
-        pointers[i] = &items[i];
-    }
-    reply.results = pointers;
-    reply.n_results = operation->count;
-    reply.next = operation->next;
-    enum err err =
-        bus_send(operation->bus, &operation->peer, WIRE_QUEUE_ACTED, &reply.base, NULL);
-    (void)err; /* who asks and is gone gets no answer; the history has it */
-    free(pointers);
-    free(items);
-}
-
-static void send_fault(struct bus *bus, const struct wire_peer *peer, const char *field,
-                       const char *rule)
-{
-    struct wire_in in = {.peer = *peer, .verb = WIRE_QUEUE_ACT};
-    (void)wire_refuse(&in.fault, field, "%s", rule);
-    gate_send_error(bus, &in);
-}
-
-/* One record for the whole act; the history of each request has the same words. */
-static void record(const struct operation *operation)
-{
-    char *why = operation->count == 1
-                    ? mem_text(operation->acts[0].reason)
-                    : mem_format("%zu done, %zu refused; %s", operation->done,
-                                 operation->count - operation->done, operation->reason);
-    const char *target = operation->count == 1 ? operation->acts[0].id : operation->target;
-    audit_record(
-        operation->broker, operation->operator, operations[operation->kind].name, target,
-        operation->done > 0 || operation->count == 0 ? AUDIT_DONE : AUDIT_REFUSED, why);
-    free(why);
-}
-
-static void one_less(struct operation *operation)
-{
-    if (--operation->pending == 0) {
-        record(operation);
-        send_acted(operation);
-        operation_free(operation);
-    }
-}
-
-void act_finish(struct act *act)
-{
-    struct operation *operation = act->operation;
-    operation->done += act->done ? 1 : 0;
-    log_info("act", "operation=%s request=%s producer=%s from=%s to=%s result=%s",
-             operations[operation->kind].name, act->id, act->producer, state_name(act->before),
-             state_name(act->after), act->done ? "done" : "refused");
-    one_less(operation);
-}
-
-void act_refuse(struct act *act, enum state state, const char *reason)
-{
-    act->done = false;
-    act->before = state;
-    act->after = state;
-    act->reason = reason;
-    act_finish(act);
 }
 
 /* ---- the act ---- */
@@ -498,8 +319,8 @@ static void rows_came(void *arg, struct ledger_op *op)
 {
     struct operation *operation = arg;
     if (op->store.result != STORE_DONE) {
-        send_fault(operation->bus, &operation->peer, "",
-                   "the store cannot be read now; try again");
+        operation_fault(operation->bus, &operation->peer, "",
+                        "the store cannot be read now; try again");
         operation_free(operation);
         return;
     }
@@ -508,7 +329,7 @@ static void rows_came(void *arg, struct ledger_op *op)
     for (size_t i = 0; i < op->store.list.count; i++) {
         decide(&operation->acts[i], &op->store.list.rows[i]);
     }
-    one_less(operation);
+    operation_one_less(operation);
 }
 
 /* The filter in words, for the audit log. */
@@ -562,7 +383,7 @@ static void ask_ids(struct operation *operation, const PB(QueueAct) *wish)
         (void)snprintf(act->producer, sizeof act->producer, "%s", wish->producer);
         look_up(act);
     }
-    one_less(operation);
+    operation_one_less(operation);
 }
 
 /* An edit names requests: one change is not right for whatever a filter finds. */
@@ -586,7 +407,7 @@ void operate_act(struct broker *broker, struct bus *bus, struct wire_in *in)
     const char *field = NULL;
     const char *fault = find_fault((const PB(QueueAct) *)in->body, &field);
     if (fault != NULL) {
-        send_fault(bus, &in->peer, field, fault);
+        operation_fault(bus, &in->peer, field, fault);
         return;
     }
     PB(QueueAct) *wish = (PB(QueueAct) *)wire_in_take_body(in);
@@ -595,6 +416,7 @@ void operate_act(struct broker *broker, struct bus *bus, struct wire_in *in)
     operation->bus = bus;
     operation->peer = in->peer;
     operation->kind = (int)wish->operation;
+    operation->name = operations[operation->kind].name;
     operation->operator= mem_text(wish->operator_);
     operation->reason =
         mem_format("%s by %s%s%s", operations[operation->kind].past, wish->operator_,
@@ -609,7 +431,7 @@ void operate_act(struct broker *broker, struct bus *bus, struct wire_in *in)
     case ACT_PACE_LATER:
         break;
     case ACT_PACE_FULL:
-        send_fault(bus, &operation->peer, "", "too many acts wait; try again");
+        operation_fault(bus, &operation->peer, "", "too many acts wait; try again");
         operation_free(operation);
         break;
     }
