@@ -14,4 +14,7 @@ void inquiry_query(struct broker *broker, struct bus *bus, const struct access_e
 /* bus_message_fn of the admin socket; arg is the broker. */
 void inquiry_admin(void *arg, struct bus *bus, enum err err, struct wire_in *in);
 
+/* ERROR: the store cannot be read now. */
+void inquiry_failed(struct bus *bus, const struct wire_peer *peer);
+
 #endif
