@@ -89,7 +89,7 @@ static bool has(const struct report_queue *queue, uint64_t lease)
     const struct report *report = NULL;
     TAILQ_FOREACH(report, queue, link)
     {
-        if (report->lease == lease) {
+        if (report->lease == lease && !report->note) {
             return true;
         }
     }

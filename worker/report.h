@@ -45,7 +45,7 @@ enum err reports_flush(struct reports *reports, struct bus *bus) NODISCARD;
 /* Keep what became of something that was reported earlier: repeated as a result, but it holds no lease. */
 void reports_add_note(struct reports *reports, const PB(JobResult) *note);
 
-/* Is there anything of that lease? */
+/* Is there a result of that lease? Notes do not count: what became of one file must not wait for what became of another. */
 bool reports_have(const struct reports *reports, uint64_t lease);
 
 /* Append the lease numbers of all results that are kept. */
