@@ -4,9 +4,9 @@
  * silently not used when the server offers no AUTH (235 must have been seen); USE_SSL TRY
  * (never used); a CAPATH that is parsed again for every connection (null; CAINFO is cached
  * in the multi); all_proxy of the environment (egress_guard); and libcurl's pruning of old
- * connections that no handle is attached to (one curl_easy_recv attaches it). In clear text
- * send(2) and recv(2) are used on the descriptor, for curl_easy_send searches all
- * connections of the multi on every call. */
+ * connections that no handle is attached to (one curl_easy_recv attaches it). Once a connection
+ * stands its bytes go past libcurl, for curl_easy_send searches all connections of the multi on
+ * every call: with send(2) and recv(2) in clear text, else by smtp_tls.h. */
 #include "smtp_session.h"
 
 #include "clock.h"
@@ -17,6 +17,7 @@
 #include "smtp_login.h"
 #include "smtp_options.h"
 #include "smtp_reply.h"
+#include "smtp_tls.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -27,10 +28,7 @@
 #include <openssl/crypto.h>
 #include <openssl/ssl.h>
 
-enum {
-    TLS_RECORD_BYTES = 16384, /* RFC 8446 5.1 */
-    LOGIN_OUT_BYTES = 65536
-};
+enum { LOGIN_OUT_BYTES = 65536 };
 
 struct smtp_session {
     struct smtp_session_setup setup;
@@ -38,7 +36,7 @@ struct smtp_session {
     curl_socket_t fd;
     struct loop_watch *watch;
     bool for_writing;
-    bool clear; /* no TLS on this connection */
+    SSL *ssl; /* libcurl's; null in clear text, and before the handshake */
     struct smtp_offer offer;
     struct smtp_offer reading; /* of the EHLO reply that is coming in */
     struct smtp_reply *reply;  /* the last one; null once connected */
@@ -122,7 +120,7 @@ static void on_ready(void *arg, int events)
 }
 
 /* OpenSSL's side of the connection, borrowed; null without TLS. */
-static const SSL *ssl_of(const struct smtp_session *session)
+static SSL *ssl_of(const struct smtp_session *session)
 {
     const struct curl_tlssessioninfo *info = NULL;
     bool known = curl_easy_getinfo(session->easy, CURLINFO_TLS_SSL_PTR, &info) == CURLE_OK &&
@@ -130,13 +128,19 @@ static const SSL *ssl_of(const struct smtp_session *session)
     return known ? info->internals : NULL;
 }
 
-static void note_tls(struct smtp_session *session)
+/* False when the TLS that was asked for is not there, or is another library's. */
+static bool take_tls(struct smtp_session *session)
 {
-    session->clear = session->setup.plan->tls == SETTINGS_TLS_NONE;
-    const SSL *ssl = session->clear ? NULL : ssl_of(session);
-    if (ssl != NULL) {
-        (void)snprintf(session->tls, sizeof session->tls, "%s", SSL_get_version(ssl));
+    if (session->setup.plan->tls == SETTINGS_TLS_NONE) {
+        return true;
     }
+    SSL *ssl = ssl_of(session);
+    if (ssl == NULL || !smtp_tls_take_over(ssl, session->fd)) {
+        return false;
+    }
+    session->ssl = ssl;
+    (void)snprintf(session->tls, sizeof session->tls, "%s", SSL_get_version(ssl));
+    return true;
 }
 
 /* Attach the handle to its connection: with bytes that came already, or with none. */
@@ -168,6 +172,10 @@ static const char *why_not_usable(struct smtp_session *session, int *phase)
         loop_watch(session->setup.loop, session->fd, LOOP_READ, on_ready, session,
                    &session->watch) != ERR_OK) {
         return "the connection is gone";
+    }
+    *phase = PB_PHASE(TLS);
+    if (!take_tls(session)) {
+        return "libcurl's TLS is not OpenSSL's";
     }
     return NULL;
 }
@@ -341,7 +349,6 @@ static void on_finished(void *arg, CURLcode code)
         tell_failed(session, &failure);
         return;
     }
-    note_tls(session);
     if (session->auth == SMTP_AUTH_OURS) {
         begin_login(session);
     } else {
@@ -436,6 +443,7 @@ static void start_again(struct smtp_session *session)
     loop_unwatch(&session->watch);
     loop_timer_disarm(&session->timer);
     smtp_multi_remove(session->setup.multi, &session->easy);
+    session->ssl = NULL;
     smtp_login_free(&session->login);
     secret_free(&session->secret);
     wipe_out(session);
@@ -543,8 +551,7 @@ void smtp_session_story(const struct smtp_session *session, struct smtp_session_
 
 bool smtp_session_certificate(const struct smtp_session *session, struct certificate *out)
 {
-    const SSL *ssl = session->clear ? NULL : ssl_of(session);
-    X509 *x509 = ssl != NULL ? SSL_get1_peer_certificate(ssl) : NULL;
+    X509 *x509 = session->ssl != NULL ? SSL_get1_peer_certificate(session->ssl) : NULL;
     if (x509 != NULL) {
         certificate_read(x509, out);
         X509_free(x509);
@@ -560,39 +567,30 @@ static enum err of_errno(int number)
 enum err smtp_session_send(struct smtp_session *session, const char *data, size_t len,
                            size_t *sent)
 {
-    *sent = 0;
-    if (session->clear) {
-        ssize_t n = send(session->fd, data, len, MSG_NOSIGNAL);
-        *sent = n > 0 ? (size_t)n : 0;
-        return n > 0 ? ERR_OK : of_errno(errno);
+    if (session->ssl != NULL) {
+        return smtp_tls_send(session->ssl, data, len, sent);
     }
-    size_t take = len < TLS_RECORD_BYTES ? len : TLS_RECORD_BYTES;
-    CURLcode code = curl_easy_send(session->easy, data, take, sent);
-    if (code == CURLE_AGAIN) {
-        return ERR_AGAIN;
-    }
-    return code == CURLE_OK && *sent > 0 ? ERR_OK : ERR_IO;
+    ssize_t n = send(session->fd, data, len, MSG_NOSIGNAL);
+    *sent = n > 0 ? (size_t)n : 0;
+    return n > 0 ? ERR_OK : of_errno(errno);
 }
 
 enum err smtp_session_recv(struct smtp_session *session, char *data, size_t room, size_t *got)
 {
-    *got = 0;
-    if (session->clear) {
-        ssize_t n = recv(session->fd, data, room, 0);
-        *got = n > 0 ? (size_t)n : 0;
-        if (n == 0) {
-            return ERR_NOT_FOUND;
-        }
-        return n > 0 ? ERR_OK : of_errno(errno);
+    if (session->ssl != NULL) {
+        return smtp_tls_recv(session->ssl, data, room, got);
     }
-    CURLcode code = curl_easy_recv(session->easy, data, room, got);
-    if (code == CURLE_AGAIN) {
-        return ERR_AGAIN;
+    ssize_t n = recv(session->fd, data, room, 0);
+    *got = n > 0 ? (size_t)n : 0;
+    if (n == 0) {
+        return ERR_NOT_FOUND;
     }
-    if (code != CURLE_OK) {
-        return ERR_IO;
-    }
-    return *got > 0 ? ERR_OK : ERR_NOT_FOUND;
+    return n > 0 ? ERR_OK : of_errno(errno);
+}
+
+bool smtp_session_holds(const struct smtp_session *session)
+{
+    return session->ssl != NULL && smtp_tls_holds(session->ssl);
 }
 
 void smtp_session_watch(struct smtp_session *session, bool for_writing)

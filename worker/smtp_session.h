@@ -83,9 +83,12 @@ enum err smtp_session_send(struct smtp_session *session, const char *data, size_
                            size_t *sent) NODISCARD;
 
 /* Get bytes. ERR_OK with *got > 0; ERR_AGAIN; ERR_NOT_FOUND: the server closed; ERR_IO.
- * Ask again until ERR_AGAIN: bytes that TLS holds already wake no descriptor. */
+ * Ask again until ERR_AGAIN, or until room is left and the session holds none: the descriptor tells only of what comes after. */
 enum err smtp_session_recv(struct smtp_session *session, char *data, size_t room,
                            size_t *got) NODISCARD;
+
+/* Whether TLS has bytes that no descriptor tells of: ask smtp_session_recv for them. */
+bool smtp_session_holds(const struct smtp_session *session);
 
 /* Whether to hear of room for sending as well. */
 void smtp_session_watch(struct smtp_session *session, bool for_writing);

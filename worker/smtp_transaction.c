@@ -587,8 +587,8 @@ static void read_replies(struct smtp_transaction *t)
             return;
         }
         take_bytes(t, data, got);
-        if (got < sizeof data && smtp_session_tls(t->setup.session)[0] == '\0') {
-            break; /* clear text: an empty descriptor wakes us when there is more */
+        if (got < sizeof data && !smtp_session_holds(t->setup.session)) {
+            break; /* the descriptor wakes us when there is more */
         }
     }
     if (!t->lost && t->heard) {

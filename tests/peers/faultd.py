@@ -7,7 +7,8 @@ the raw bytes of every mail up to its dot, whatever was answered; .commands ever
 the mails that were answered with 2xx, .connections how often somebody came.
 
 Modes that begin with starttls-, cert- or tls offer STARTTLS and need `certificates`: a folder with NAME.pem and NAME.key for
-each cert-NAME, and srv for the others.
+each cert-NAME, and srv for the others. tls-records: each byte of an answer is a TLS record, and all answers to what came together
+leave in one segment; tls-cut: every byte of a record is a segment.
 
 In a test: `with FaultServer("rst-after-dot") as server`, and server.set_mode(…) later. By hand: faultd.py MODE
 """
@@ -87,7 +88,7 @@ STARTTLS_ANSWER = {
     "starttls-inject": b"220 go ahead\r\n250-injected\r\n250-PIPELINING\r\n250 SIZE 1\r\n",
 }
 TLS_MODES = {"starttls-garbage", "starttls-close", "cert-srv", "cert-dnsonly", "cert-wrong", "cert-expired",
-             "cert-self", "tls10", "tls12", *STARTTLS_ANSWER}
+             "cert-self", "tls10", "tls12", "tls-records", "tls12-records", "tls-cut", *STARTTLS_ANSWER}
 MODES = sorted({
     "plain", "greet-never", "greet-close", "greet-rst", "greet-garbage", "no-ehlo", "no-pipelining",
     "mail-421-3rd", "data-451", "data-554", "data-drop", "body-rst", "body-drop",
@@ -120,10 +121,16 @@ class Session:
             for byte in data:
                 self.sock.sendall(bytes([byte]))
                 time.sleep(0.002)
+        elif self.encrypted and self.server.mode.endswith("-records"):
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+            for byte in data:
+                self.sock.sendall(bytes([byte]))
         else:
             self.sock.sendall(data)
 
     def more(self):
+        if self.server.mode.endswith("-records"):
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
         data = self.sock.recv(65536)
         if not data:
             raise Gone
@@ -240,6 +247,8 @@ class Session:
             self.sock.sendall(b"this is no TLS record\r\n")
             self.more()
             raise Gone
+        if mode == "tls-cut":
+            self.sock = cut(self.sock)
         self.sock = self.server.context.wrap_socket(self.sock, server_side=True)
         self.encrypted = True
         self.buffer = b""
@@ -388,13 +397,31 @@ class Session:
         raise Gone
 
 
+def cut(sock):
+    """A socket in the place of sock, over which every byte that is sent goes out alone."""
+    near, far = socket.socketpair()
+
+    def copy(source, target, size):
+        try:
+            while data := source.recv(size):
+                target.sendall(data)
+        except OSError:
+            pass
+        finally:
+            target.close()
+
+    for source, target, size in ((sock, far, 65536), (far, sock, 1)):
+        threading.Thread(target=copy, args=(source, target, size), daemon=True).start()
+    return near
+
+
 def tls_context(mode, certificates):
     name = mode.removeprefix("cert-") if mode.startswith("cert-") else "srv"
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     if mode == "tls10":
         context.set_ciphers("ALL:@SECLEVEL=0")
         context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1
-    if mode == "tls12":
+    if mode.startswith("tls12"):
         context.maximum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(certificates / f"{name}.pem", certificates / f"{name}.key")
     return context
