@@ -49,10 +49,8 @@ struct bench {
 
 static _Noreturn void fail(const char *what)
 {
-    int code = errno;
-    /* One thread. NOLINTNEXTLINE(concurrency-mt-unsafe) */
-    (void)fprintf(stderr, "%s: %s\n", what, strerror(code));
-    exit(EXIT_FAILURE);
+    perror(what);
+    _exit(EXIT_FAILURE);
 }
 
 static int connect_to(const char *host, const char *port)
@@ -139,7 +137,7 @@ static void take_answers(struct bench *bench, struct link *link)
          stop = memchr(at, '\n', (size_t)(end - at))) {
         if (strncmp(at, "INSERTED ", 9) != 0) {
             (void)fprintf(stderr, "answer %.*s\n", (int)(stop - at), at);
-            exit(EXIT_FAILURE);
+            _exit(EXIT_FAILURE);
         }
         bench->times_us[bench->answers++] =
             now_us - link->sent_us[link->answered++ % bench->window];

@@ -21,9 +21,9 @@ struct sample {
 static char *make_text(const char *line)
 {
     size_t len = strlen(line);
-    char *text = mem_zero(TEXT_BYTES + 128, 1);
+    char *text = mem_zero(TEXT_BYTES + 1, 1);
     for (size_t used = 0; used + len <= TEXT_BYTES; used += len) {
-        memcpy(text + used, line, len);
+        (void)snprintf(text + used, len + 1, "%s", line);
     }
     return text;
 }

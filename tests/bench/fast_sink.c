@@ -79,7 +79,7 @@ static void watch(const struct sink *sink, int fd, uint32_t events, void *what, 
     struct epoll_event event = {.events = events, .data = {.ptr = what}};
     if (epoll_ctl(sink->epoll_fd, how, fd, &event) != 0) {
         perror("epoll_ctl");
-        exit(EXIT_FAILURE);
+        _exit(EXIT_FAILURE);
     }
 }
 
@@ -92,6 +92,14 @@ static void leave(struct sink *sink, struct guest *guest)
         (void)close(guest->fd);
         buf_fini(&guest->out);
         sink->open--;
+    }
+}
+
+/* Free a guest who has left, once none of his answers is in the line. */
+static void forget(struct guest *guest)
+{
+    if (guest->gone && guest->answers == 0) {
+        free(guest);
     }
 }
 
@@ -178,9 +186,7 @@ static void answer_due(struct sink *sink)
         if (!guest->gone) {
             answer_now(sink, guest, late->text, late->len, late->last);
         }
-        if (guest->gone && guest->answers == 0) {
-            free(guest);
-        }
+        forget(guest);
         free(late);
     }
 }
@@ -237,7 +243,7 @@ static bool read_secure(struct sink *sink, struct guest *guest)
         sink_talk_greet(&sink->replies);
         answer(sink, guest, &sink->replies, false);
     }
-    return got == 0 || hear(sink, guest, got);
+    return got == 0 || guest->gone || hear(sink, guest, got);
 }
 
 static void on_guest(struct sink *sink, struct guest *guest, uint32_t events)
@@ -253,9 +259,7 @@ static void on_guest(struct sink *sink, struct guest *guest, uint32_t events)
     if (!good) {
         leave(sink, guest);
     }
-    if (guest->gone && guest->answers == 0) {
-        free(guest);
-    }
+    forget(guest);
 }
 
 static void on_arrivals(struct sink *sink)
@@ -278,16 +282,14 @@ static void on_arrivals(struct sink *sink)
         if (sink->tls == TLS_IMPLICIT) {
             if (!secure(sink, guest)) {
                 leave(sink, guest);
-                free(guest);
+                forget(guest);
             }
             continue;
         }
         buf_reset(&sink->replies);
         sink_talk_greet(&sink->replies);
         answer(sink, guest, &sink->replies, false);
-        if (guest->gone) {
-            free(guest);
-        }
+        forget(guest);
     }
 }
 
@@ -342,7 +344,7 @@ static int listen_anywhere(uint16_t *port)
     if (fd < 0 || bind(fd, (const struct sockaddr *)&address, len) != 0 ||
         listen(fd, BACKLOG) != 0 || getsockname(fd, (struct sockaddr *)&address, &len) != 0) {
         perror("listen");
-        exit(EXIT_FAILURE);
+        _exit(EXIT_FAILURE);
     }
     *port = ntohs(address.sin_port);
     return fd;
@@ -354,7 +356,7 @@ static SSL_CTX *read_certificate(const char *certificate, const char *key)
     if (context == NULL || SSL_CTX_use_certificate_chain_file(context, certificate) != 1 ||
         SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) != 1) {
         (void)fprintf(stderr, "fast_sink: cannot use %s and %s\n", certificate, key);
-        exit(EXIT_FAILURE);
+        _exit(EXIT_FAILURE);
     }
     (void)SSL_CTX_set_mode(context,
                            SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);

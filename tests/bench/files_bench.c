@@ -125,7 +125,8 @@ int main(int argc, char **argv)
     double seconds = (double)(clock_mono_us() - from_us) / 1e6;
     free(content);
     if (error != 0) {
-        (void)fprintf(stderr, "%s: %s\n", argv[optind], strerror(error));
+        errno = error;
+        perror(argv[optind]);
         return EXIT_FAILURE;
     }
     (void)printf("files=%zu seconds=%.3f per_second=%.0f cpu_us=%.1f\n", files, seconds,

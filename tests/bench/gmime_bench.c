@@ -32,9 +32,9 @@ static double now_us(void)
 static char *make_text(const char *line)
 {
     size_t len = strlen(line);
-    char *text = g_malloc0(TEXT_BYTES + 128);
+    char *text = g_malloc0(TEXT_BYTES + 1);
     for (size_t used = 0; used + len <= TEXT_BYTES; used += len) {
-        memcpy(text + used, line, len);
+        (void)snprintf(text + used, len + 1, "%s", line);
     }
     return text;
 }

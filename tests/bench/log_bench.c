@@ -29,9 +29,10 @@ struct log {
 static _Noreturn void fail(const struct log *log, const char *what)
 {
     int code = errno;
-    /* One thread. NOLINTNEXTLINE(concurrency-mt-unsafe) */
-    (void)fprintf(stderr, "%s: %s: %s\n", log->path, what, strerror(code));
-    exit(EXIT_FAILURE);
+    (void)fprintf(stderr, "%s: ", log->path);
+    errno = code;
+    perror(what);
+    _exit(EXIT_FAILURE);
 }
 
 /* All of it, at this place of the file. */

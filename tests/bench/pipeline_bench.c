@@ -138,7 +138,7 @@ static void publish_some(struct bench *bench, struct tpn_request *request)
         }
         if (result != TPN_OK) {
             (void)fprintf(stderr, "publish: %s\n", why.text);
-            exit(EXIT_FAILURE);
+            _exit(EXIT_FAILURE);
         }
         bench->published++;
     }
@@ -173,7 +173,7 @@ static int run(struct bench *bench, struct tpn_request *request)
         if (bench->finished + bench->receipts != last) {
             last = bench->finished + bench->receipts;
             moved_us = clock_mono_us();
-        } else if (clock_mono_us() - moved_us > STALL_MS * 1000) {
+        } else if (clock_mono_us() - moved_us > (int64_t)STALL_MS * 1000) {
             (void)fprintf(stderr, "stalled: %zu published, %zu receipts, %zu final\n",
                           bench->published, bench->receipts, bench->finished);
             return EXIT_FAILURE;

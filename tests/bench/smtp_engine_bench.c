@@ -45,7 +45,7 @@ static int value_of(const struct word *words, const char *name)
         }
     }
     (void)fprintf(stderr, "smtp_engine_bench: no such word: %s\n", name);
-    exit(2);
+    _exit(2);
 }
 
 /* The last argument, host:port. */

@@ -1,4 +1,4 @@
-"""gcc -fanalyzer over the product: analyze.py BUILD_FOLDER. Every finding is told, in one run.
+"""gcc -fanalyzer over the product and the programs of tests/bench: analyze.py BUILD_FOLDER. Every finding is told, in one run.
 
 Uses the compile commands of the build, which must have made the generated headers. A finding that is none stands in
 KNOWN with its reason; a row that no longer applies is an error too.
@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
-PLACES = ("transport/", "worker/", "producer/", "monitor/")
+PLACES = ("transport/", "worker/", "producer/", "monitor/", "tests/bench/")
 
 # (file, warning): reason.
 KNOWN = {
