@@ -16,11 +16,11 @@ NPM_MODULES = ("bullmq", "ioredis", "nodemailer")
 
 
 def missing(**packages):
-    """For Side.peer, from program=package with _ for -: the first program that is missing, or ""."""
+    """For Side.peer, from program=package with _ for -: which program is missing, or ""."""
     def ask():
         for program, package in packages.items():
             if not shutil.which(program.replace("_", "-")):
-                return f"{program.replace('_', '-')} (package {package})"
+                return f"{program.replace('_', '-')} (package {package}) is missing"
         return ""
     return ask
 

@@ -80,7 +80,7 @@ def postfix(setup):
 
 
 def node_missing():
-    """For Side.peer: what is missing, or "". Installs the modules when they are not there."""
+    """For Side.peer. Installs the modules when they are not there."""
     try:
         node_modules()
     except RuntimeError as reason:
@@ -149,18 +149,17 @@ def celery(setup):
 
 
 def postfix_missing():
-    """As missing(): also the rights, and the way into the scratch folder."""
     if os.geteuid() != 0:
-        return "root (a Postfix of its own needs it)"
+        return "a Postfix of its own needs root"
     folder = pathlib.Path(tempfile.gettempdir())
     closed = closed_to_others(folder)
     return missing(postfix="postfix")() or (
-        f"a way into {folder} for Postfix's own users, to whom {closed} is closed; another --data," if closed else "")
+        f"Postfix's own users cannot reach {folder}, for {closed} is closed to others: give another --data" if closed else "")
 
 
 def celery_missing():
     found = all(pathlib.Path("/usr/lib/python3/dist-packages", name).is_dir() for name in ("celery", "redis"))
-    text = "" if found else "Celery (packages python3-celery, python3-redis)"
+    text = "" if found else "Celery (packages python3-celery, python3-redis) is missing"
     return missing(redis_server="redis-server")() or text
 
 

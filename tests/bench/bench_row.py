@@ -18,7 +18,7 @@ class Side:
     run: object                                  # function(Setup) -> Result
     key: str = ""                                # how goals name it; default: the title
     share: float = 1.0                           # of the row's messages: a slow side gets fewer
-    peer: object = None                          # function() -> package that is missing, or ""; see --no-peers
+    peer: object = None                          # function() -> why it cannot run here, or ""; see --no-peers
 
     def name(self):
         return self.key or self.title

@@ -48,9 +48,9 @@ def sides_of(comparison, options):
     """Those that run. A peer that is missing ends the command: a table without it would look like a whole one."""
     sides = [side for side in comparison.sides if not (side.peer and options.no_peers)]
     for side in sides:
-        missing = side.peer() if side.peer else ""
-        if missing:
-            raise Skip(f"{side.title}: {missing} is missing; --no-peers leaves such sides out")
+        lacks = side.peer() if side.peer else ""
+        if lacks:
+            raise Skip(f"{side.title}: {lacks}; --no-peers leaves such sides out")
     return sides
 
 
