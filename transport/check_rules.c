@@ -204,6 +204,7 @@ static const struct check_rule request_status_rules[] = {
     {.field = "due_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
     {.field = "expire_at_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
     {.field = "one_each", .form = CHECK_NUMBER},
+    {.field = "waits_for", .form = CHECK_LINE, .max = 256},
 };
 static const struct check_set request_status = SET(request_status);
 

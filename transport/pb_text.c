@@ -75,6 +75,14 @@ const char *pb_watch_word(int kind)
     return pb_enum_word(PB_DESCRIPTOR(watch_kind), kind);
 }
 
+const char *pb_scope_words(int scope)
+{
+    return scope == PB_SCOPE(PROFILE)    ? "profile "
+           : scope == PB_SCOPE(PRODUCER) ? "producer "
+           : scope == PB_SCOPE(DOMAIN)   ? "mail to "
+                                         : "all mail";
+}
+
 bool pb_state_final(int state)
 {
     return state == PB_STATE(SENT) || state == PB_STATE(HANDED_OFF) ||

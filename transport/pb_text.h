@@ -23,6 +23,9 @@ const char *pb_phase_word(int phase);
 const char *pb_class_word(int class);
 const char *pb_watch_word(int kind);
 
+/* Whose mail a hold is about: "profile ", "producer ", "mail to " or "all mail"; its name follows. */
+const char *pb_scope_words(int scope);
+
 /* True for the states that nothing leaves by itself: SENT, HANDED_OFF, FAILED, EXPIRED,
  * CANCELLED. */
 bool pb_state_final(int state);

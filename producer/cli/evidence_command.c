@@ -12,6 +12,7 @@
 #include "evidence_feed.h"
 #include "evidence_form.h"
 #include "filter.h"
+#include "mem.h"
 #include "options.h"
 
 #include <errno.h>
@@ -127,7 +128,12 @@ static enum err read_wish(const struct evidence_options *options, struct evidenc
         return err_set(why, ERR_INVALID, "--label %s: write NAME=VALUE", options->label);
     }
     enum err err = read_time("from", options->from, false, &wish->from_ms, why);
-    return err == ERR_OK ? read_time("to", options->to, true, &wish->to_ms, why) : err;
+    err = err == ERR_OK ? read_time("to", options->to, true, &wish->to_ms, why) : err;
+    if (err == ERR_OK && wish->to_ms != 0 && wish->to_ms <= wish->from_ms) {
+        err = err_set(why, ERR_INVALID, "--from %s is behind --to %s", options->from,
+                      options->to);
+    }
+    return err;
 }
 
 /* ---- export ---- */
@@ -198,8 +204,11 @@ static int run_export(int argc, char *argv[])
         return code;
     }
     bool csv = strcmp(options.form, "csv") == 0;
-    if (first < argc || (!csv && strcmp(options.form, "json") != 0)) {
-        return options_fail(&export_command, "takes no arguments; --format is json or csv");
+    if (first < argc) {
+        return options_fail(&export_command, "%s: takes no arguments", argv[first]);
+    }
+    if (!csv && strcmp(options.form, "json") != 0) {
+        return options_fail(&export_command, "--format %s: json or csv", options.form);
     }
     enum err err = read_wish(&options, &wish, &why);
     if (err != ERR_OK) {
@@ -226,7 +235,7 @@ static int run_export(int argc, char *argv[])
 struct verify {
     struct evidence_check check;
     const struct option_texts *heads;
-    size_t met;
+    bool *met; /* of each of heads, owned */
     char head[2 * DIGEST_BYTES + 1];
     char date[CHAIN_DATE_BYTES];
 };
@@ -248,7 +257,21 @@ static enum err compare_heads(struct verify *verify, const PB(EvidenceDay) *day,
             return err_set(why, ERR_INVALID, "%s: its head is %s, not the one that was noted",
                            verify->date, verify->head);
         }
-        verify->met++;
+        verify->met[i] = true;
+    }
+    return ERR_OK;
+}
+
+/* DAY=HEX, or what is wrong with it. */
+static enum err check_heads(const struct option_texts *heads, struct err_text *why)
+{
+    for (size_t i = 0; i < heads->count; i++) {
+        struct tm parts = {0};
+        const char *rest = strptime(heads->items[i], "%Y-%m-%d", &parts);
+        if (rest == NULL || *rest != '=') {
+            return err_set(why, ERR_CONFIG, "--head %s: write DAY=HEX, as 2026-11-25=eb61…",
+                           heads->items[i]);
+        }
     }
     return ERR_OK;
 }
@@ -365,17 +388,21 @@ static enum err verify_broker(struct verify *verify, const struct evidence_optio
 static int tell_verified(const struct verify *verify, const struct evidence_options *options)
 {
     const struct evidence_check *check = &verify->check;
-    bool all_met = verify->met == verify->heads->count;
+    size_t met = 0;
+    for (size_t i = 0; i < verify->heads->count; i++) {
+        met += verify->met[i] ? 1 : 0;
+    }
     if (options->common.json) {
         printf("{\"verified\":true,\"days\":%zu,\"entries\":%zu,\"digests\":%zu,"
                "\"unchained\":%zu,\"swept_days\":%zu,\"noted_heads\":%zu,\"last_day\":\"%s\","
                "\"head\":\"%s\"}\n",
                check->days, check->entries, check->digests, check->unchained, check->swept_days,
-               verify->met, verify->date, verify->head);
+               met, verify->date, verify->head);
     } else {
-        printf("%zu days, %zu entries, %zu more by digest: nothing was altered, is missing or "
+        printf("%zu day%s, %zu entr%s, %zu more by digest: nothing was altered, is missing or "
                "out of order\n",
-               check->days, check->entries, check->digests);
+               check->days, check->days == 1 ? "" : "s", check->entries,
+               check->entries == 1 ? "y" : "ies", check->digests);
         if (check->unchained > 0) {
             printf("%zu entries are from before there was a chain: nothing proves them\n",
                    check->unchained);
@@ -387,10 +414,13 @@ static int tell_verified(const struct verify *verify, const struct evidence_opti
             printf("head of %s: %s\n", verify->date, verify->head);
         }
     }
-    if (!all_met) {
-        (void)fprintf(stderr, "tpn evidence verify: a day of --head is not in it\n");
+    for (size_t i = 0; i < verify->heads->count; i++) {
+        if (!verify->met[i]) {
+            (void)fprintf(stderr, "tpn evidence verify: --head %s: that day is not in it\n",
+                          verify->heads->items[i]);
+        }
     }
-    return all_met ? EXIT_FINE : EXIT_SOME_FAILED;
+    return met == verify->heads->count ? EXIT_FINE : EXIT_SOME_FAILED;
 }
 
 static int run_verify(int argc, char *argv[])
@@ -412,8 +442,12 @@ static int run_verify(int argc, char *argv[])
             options_fail(&verify_command, "one FILE, or the broker's store with --from, --to");
         goto out;
     }
-    enum err err = first < argc ? verify_file(&verify, argv[first], &why)
-                                : verify_broker(&verify, &options, &reached, &why);
+    verify.met = mem_zero(options.heads.count + 1, sizeof *verify.met);
+    enum err err = check_heads(&options.heads, &why);
+    if (err == ERR_OK) {
+        err = first < argc ? verify_file(&verify, argv[first], &why)
+                           : verify_broker(&verify, &options, &reached, &why);
+    }
     if (err == ERR_OK) {
         code = tell_verified(&verify, &options);
     } else {
@@ -421,6 +455,7 @@ static int run_verify(int argc, char *argv[])
         code = !reached ? EXIT_UNREACHABLE : err == ERR_INVALID ? EXIT_SOME_FAILED : EXIT_USAGE;
     }
 out:
+    free(verify.met);
     evidence_check_fini(&verify.check);
     options_free(&verify_command, &options);
     return code;
@@ -470,6 +505,9 @@ static int run_days(int argc, char *argv[])
     if (options_read(&days_command, argc, argv, &options, &first, &code) == OPTIONS_STOP) {
         return code;
     }
+    if (first < argc) {
+        return options_fail(&days_command, "%s: takes no arguments", argv[first]);
+    }
     const struct evidence_sink sink = {print_day, skip_entry, &options};
     enum err err = read_wish(&options, &wish, &why);
     wish.days_only = true;
@@ -506,6 +544,9 @@ int command_evidence(int argc, char *argv[])
     }
     bool help = argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0);
     FILE *to = help ? stdout : stderr;
+    if (!help && argc > 1) {
+        (void)fprintf(to, "tpn evidence: no verb \"%s\"\n", argv[1]);
+    }
     (void)fprintf(to, "Usage: tpn evidence VERB [options]\n\nVerbs:\n");
     for (size_t i = 0; i < VERBS; i++) {
         (void)fprintf(to, "  %-8s %s\n", verbs[i].name, verbs[i].summary);

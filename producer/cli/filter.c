@@ -50,7 +50,10 @@ enum err filter_fill(const struct filter_options *options, PB(QueueFilter) *filt
     for (size_t i = 0; i < options->states.count; i++) {
         int state = 0;
         if (pb_enum_parse(PB_DESCRIPTOR(state), options->states.items[i], &state) != ERR_OK) {
-            return err_set(why, ERR_INVALID, "--state %s: no such state",
+            return err_set(why, ERR_INVALID,
+                           "--state %s: no such state; one of ACCEPTED, LEASED, PERMITTED, "
+                           "DEFERRED, SENT, HANDED_OFF, FAILED, EXPIRED, CANCELLED, UNKNOWN "
+                           "(may be repeated)",
                            options->states.items[i]);
         }
         filter->states[filter->n_states++] = (Trackpro__Notify__V1__State)state;

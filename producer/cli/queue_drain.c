@@ -93,7 +93,10 @@ static void tell(const PB(Draining) *answer, const struct drain_options *options
     for (size_t i = 0; i < answer->n_workers; i++) {
         printf("%s drains\n", answer->workers[i]);
     }
-    printf("the broker %s\n", answer->broker ? "accepts nothing new" : "accepts requests");
+    printf("the broker %s\n", answer->broker
+                                  ? "accepts nothing new until tpn queue drain --end, or its "
+                                    "next start"
+                                  : "accepts requests");
 }
 
 static enum err drain(const struct drain_options *options, char *workers[], int count,

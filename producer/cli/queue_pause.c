@@ -8,6 +8,7 @@
 #include "filter.h"
 #include "log.h"
 #include "options.h"
+#include "pb_text.h"
 #include "show.h"
 
 #include <stdint.h>
@@ -88,7 +89,7 @@ static void print_paused(const PB(Paused) *paused)
     char quoted[LOG_QUOTE_BYTES];
     for (size_t i = 0; i < paused->n_holds; i++) {
         const PB(Hold) *hold = paused->holds[i];
-        printf("%s%s is paused by %s %s%s%s%s\n", show_scope((int)hold->scope), hold->name,
+        printf("%s%s is paused by %s %s%s%s%s\n", pb_scope_words((int)hold->scope), hold->name,
                hold->operator_, hold->until_ms != 0 ? "until " : "until it is resumed",
                hold->until_ms != 0 ? clock_text(hold->until_ms, when) : "",
                hold->reason[0] != '\0' ? ": " : "",

@@ -159,7 +159,7 @@ static void print_sums(const struct sums *sums, const struct top_options *option
         total.oldest_ms = line->oldest_ms < total.oldest_ms ? line->oldest_ms : total.oldest_ms;
     }
     if (!options->common.json) {
-        printf("%-28s %8s", "", "total");
+        printf("%-28s %8s", "minutes ago, less than", "total");
         for (size_t i = 0; i < AGES; i++) {
             printf(" %6s", heads[i]);
         }
@@ -201,9 +201,12 @@ int queue_top(int argc, char *argv[])
     if (options_read(&command, argc, argv, &options, &first, &code) == OPTIONS_STOP) {
         goto out;
     }
-    if (first < argc || !read_by(options.by, &by)) {
-        code =
-            options_fail(&command, "takes no arguments; --by is profile, producer or domain");
+    if (first < argc) {
+        code = options_fail(&command, "%s: takes no arguments", argv[first]);
+        goto out;
+    }
+    if (!read_by(options.by, &by)) {
+        code = options_fail(&command, "--by %s: profile, producer or domain", options.by);
         goto out;
     }
     question.by = (Trackpro__Notify__V1__TopBy)by;

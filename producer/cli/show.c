@@ -12,6 +12,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { LINE_MAX_BYTES = 64 * 1024 * 1024 };
 
@@ -56,7 +57,11 @@ void show_request(const PB(RequestStatus) *request)
     struct buf line;
     buf_init(&line, LINE_MAX_BYTES);
     if (request->state == PB_STATE(UNSPECIFIED)) {
-        buf_add_format(&line, "%s not known", request->id);
+        buf_add_format(
+            &line,
+            "%s not known: it never came, or was forgotten (store.retention, purge); "
+            "what it was told stays in tpn evidence export",
+            request->id);
         print_line(&line);
         buf_fini(&line);
         return;
@@ -78,6 +83,10 @@ void show_request(const PB(RequestStatus) *request)
         buf_add_format(&line, " reason %s", log_quote(request->reason, quoted));
     }
     print_line(&line);
+    if (request->waits_for[0] != '\0') {
+        buf_add_format(&line, "  waits: %s", log_quote(request->waits_for, quoted));
+        print_line(&line);
+    }
     print_recipients(&line, request->recipients, request->n_recipients, "  ");
     buf_fini(&line);
 }
@@ -118,10 +127,14 @@ static void print_step(struct buf *line, const PB(StatusEvent) *event,
     if (before == NULL) {
         add_origin(line, event);
     }
+    if (before != NULL && strcmp(before->profile, event->profile) != 0) {
+        add_detail(line, "profile", event->profile);
+    }
     if (event->state == PB_STATE(LEASED)) {
         add_span(line, "waited", before, event);
     }
-    if (pb_state_final((int)event->state) || event->state == PB_STATE(UNKNOWN)) {
+    bool ends = pb_state_final((int)event->state) || event->state == PB_STATE(UNKNOWN);
+    if (ends && event->operator_[0] == '\0') { /* an act on what is over ends nothing */
         add_span(line, "in all", first, event);
     }
     if (event->held) {
@@ -158,12 +171,4 @@ int show_exit_code(int state)
     bool bad = state == PB_STATE(FAILED) || state == PB_STATE(EXPIRED) ||
                state == PB_STATE(CANCELLED) || state == PB_STATE(UNKNOWN);
     return bad ? EXIT_SOME_FAILED : EXIT_FINE;
-}
-
-const char *show_scope(int scope)
-{
-    return scope == PB_SCOPE(PROFILE)    ? "profile "
-           : scope == PB_SCOPE(PRODUCER) ? "producer "
-           : scope == PB_SCOPE(DOMAIN)   ? "mail to "
-                                         : "all mail";
 }

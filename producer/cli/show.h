@@ -16,7 +16,4 @@ void show_history(const PB(RequestStatus) *request);
 /* Exit code for a state: unknown request, bad end, or fine. */
 int show_exit_code(int state);
 
-/* Whose mail a hold is about: "profile ", "producer ", "mail to " or "all mail"; its name follows. */
-const char *show_scope(int scope);
-
 #endif

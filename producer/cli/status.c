@@ -69,7 +69,7 @@ static void print_hold(const PB(Hold) *hold)
     size_t known = sizeof hold_words / sizeof hold_words[0];
     const struct hold_words *words =
         &hold_words[(size_t)hold->kind < known ? (size_t)hold->kind : 0];
-    printf("%s%s is held by %s", show_scope((int)hold->scope), hold->name, words->by);
+    printf("%s%s is held by %s", pb_scope_words((int)hold->scope), hold->name, words->by);
     if (hold->since_ms != 0) {
         printf(" since %s", clock_text(hold->since_ms, when));
     }
@@ -170,6 +170,9 @@ static void print_stats(const PB(Stats) *stats)
         stats->not_accepting_reason[0] != '\0' ? ": " : "",
         stats->not_accepting_reason[0] != '\0' ? log_quote(stats->not_accepting_reason, quoted)
                                                : "");
+    if (strncmp(stats->not_accepting_reason, "drained", strlen("drained")) == 0) {
+        printf("  tpn queue drain --end ends it\n");
+    }
     for (size_t i = 0; i < stats->n_states; i++) {
         printf("%-12s %" PRIu64 "\n", pb_state_word((int)stats->states[i]->state),
                stats->states[i]->count);

@@ -8,6 +8,7 @@
 #include "broker.h"
 #include "chronicle.h"
 #include "clock.h"
+#include "delay.h"
 #include "drain.h"
 #include "gate.h"
 #include "mem.h"
@@ -104,9 +105,14 @@ static void send_state(struct inquiry *inquiry)
     PB(RequestStatus) *items = mem_zero(count, sizeof *items);
     PB(RequestStatus) **pointers = mem_zero(count, sizeof *pointers);
     PB(RequestStatus) **unpacked = mem_zero(count, sizeof *unpacked);
+    char(*delays)[DELAY_BYTES] = mem_zero(count, sizeof *delays);
     for (size_t i = 0; i < count; i++) {
         request_status_of_row(&inquiry->rows[i], &items[i], &unpacked[i]);
         items[i].id = inquiry->ids[i];
+        if (inquiry->rows[i].pk != 0) {
+            items[i].waits_for =
+                delay_of(inquiry->broker, &inquiry->rows[i], &items[i], delays[i]);
+        }
         if (inquiry->history[i].result == STORE_DONE) {
             items[i].history = events_of(&inquiry->history[i], &items[i].n_history);
         }
@@ -122,6 +128,7 @@ static void send_state(struct inquiry *inquiry)
             trackpro__notify__v1__request_status__free_unpacked(unpacked[i], NULL);
         }
     }
+    free(delays);
     free(unpacked);
     free(pointers);
     free(items);

@@ -34,8 +34,8 @@ const PB(Hold) *pause_find(const struct pauses *pauses, const char *profile,
     return NULL;
 }
 
-static const PB(Hold) *find_address(const struct pauses *pauses, const char *address,
-                                    int64_t now_ms)
+const PB(Hold) *pause_find_address(const struct pauses *pauses, const char *address,
+                                   int64_t now_ms)
 {
     const char *at = strrchr(address, '@');
     for (size_t i = 0; i < pauses->list.count && at != NULL; i++) {
@@ -58,7 +58,7 @@ const PB(Hold) *pause_find_domain(const struct pauses *pauses, const struct requ
     PB(RequestStatus) *list = request_results(request);
     for (size_t i = 0; i < list->n_recipients && pause == NULL; i++) {
         if (request_outcome_open((int)list->recipients[i]->outcome)) {
-            pause = find_address(pauses, list->recipients[i]->address, now_ms);
+            pause = pause_find_address(pauses, list->recipients[i]->address, now_ms);
         }
     }
     trackpro__notify__v1__request_status__free_unpacked(list, NULL);

@@ -28,6 +28,10 @@ struct pauses {
 const PB(Hold) *pause_find(const struct pauses *pauses, const char *profile,
                            const char *producer, int64_t now_ms);
 
+/* The pause of the domain of an address; null = none. */
+const PB(Hold) *pause_find_address(const struct pauses *pauses, const char *address,
+                                   int64_t now_ms);
+
 /* The pause of the domain of a recipient that is still to be decided; null = none. */
 const PB(Hold) *pause_find_domain(const struct pauses *pauses, const struct request *request,
                                   int64_t now_ms);
