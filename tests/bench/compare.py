@@ -113,7 +113,10 @@ def read_options():
 def scratch_folder(options):
     """Where everything happens. One for all sides, so that they use the same disk."""
     wanted = options.data or BUILD_DIR / "bench-scratch"
-    wanted.mkdir(parents=True, exist_ok=True)
+    try:
+        wanted.mkdir(parents=True, exist_ok=True)
+    except OSError as reason:
+        raise Skip(f"scratch folder {wanted}: {reason.strerror}") from reason
     closed = closed_to_others(wanted.resolve())
     if closed and not options.data:
         with contextlib.suppress(OSError):
