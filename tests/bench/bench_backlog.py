@@ -164,6 +164,5 @@ COMPARISONS = (
                       goal("accept, last slice to first", at_least=0.5), goal("drain, last slice to first", at_least=0.5),
                       goal("start after SIGTERM, s", at_most=5), goal("start after kill -9, s", at_most=5),
                       *(goal(figure, at_most=1000) for figure in (
-                          "tpn queue ls, ms", "tpn queue ls, worst filter, ms", "tpn queue ls while draining, ms"))),
-               rounds=1),
+                          "tpn queue ls, ms", "tpn queue ls, worst filter, ms", "tpn queue ls while draining, ms")))),
 )

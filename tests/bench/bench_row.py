@@ -61,7 +61,6 @@ class Comparison:
     sides: tuple
     proof: object = None                         # function(Setup): untimed, before the rounds
     goals: tuple = ()
-    rounds: int = 0                              # 0: as many as were asked for
 
     def heading(self):
         return f"{self.name}: {self.title}"

@@ -61,13 +61,12 @@ def measure(comparison, sides, counts, options):
         say(f"{comparison.name}: every one of {counts[0]} mails arrived once, by Message-ID")
     results = {side.name(): [] for side in sides}
     with tempfile.TemporaryDirectory(prefix="kept-") as kept:
-        rounds = comparison.rounds or options.rounds
-        for number in range(rounds):
+        for number in range(options.rounds):
             for index, (side, count) in enumerate(zip(sides, counts)):
                 result = side.run(Setup(count, kept))
                 results[side.name()].append(result)
                 figures = ", ".join(f"{name} {tell(value)}" for name, value in result.figures.items())
-                say(f"{comparison.name} {number + 1}/{rounds} {letter(index)} {side.title}: {figures}")
+                say(f"{comparison.name} {number + 1}/{options.rounds} {letter(index)} {side.title}: {figures}")
     return results
 
 
