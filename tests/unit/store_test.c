@@ -683,11 +683,10 @@ static void numbers_of_swept_rows_are_not_given_again(void **state)
     assert_int_equal(put_request(fix, "a"), pk + 1);
 }
 
-/* A sweep looks at a bounded number of rows a call and goes on where it stopped. */
-static void sweep_walks_on_behind_rows_that_stay(void **state)
+/* More rows than one call looks at. */
+static void put_many(struct fixture *fix)
 {
-    enum { PER_BATCH = 64, BATCHES = 80 }; /* more than one call looks at */
-    struct fixture *fix = *state;
+    enum { PER_BATCH = 64, BATCHES = 80 };
     for (int batch = 0; batch < BATCHES; batch++) {
         struct store_op ops[PER_BATCH];
         for (int i = 0; i < PER_BATCH; i++) {
@@ -697,6 +696,31 @@ static void sweep_walks_on_behind_rows_that_stay(void **state)
         }
         assert_int_equal(fixture_call(fix, ops, PER_BATCH), STORE_CALL_DONE);
     }
+}
+
+static void states_that_nobody_is_in_are_listed_without_a_walk(void **state)
+{
+    struct fixture *fix = *state;
+    const uint32_t states = 1u << STATE_FAILED | 1u << STATE_UNKNOWN;
+    struct store_op list = {.kind = STORE_LIST, .list = {.states = states, .limit = 10}};
+    put_many(fix);
+    assert_int_equal(fixture_run(fix, &list), STORE_DONE);
+    assert_int_equal(list.list.next, 0);
+    put_move(fix, put_request(fix, "last"), STATE_ACCEPTED, STATE_FAILED);
+    assert_int_equal(fixture_run(fix, &list), STORE_DONE);
+    assert_int_equal(list.list.count, 0);
+    assert_true(list.list.next > 0); /* there is one now, and it lies further on */
+    list.list.after = list.list.next;
+    assert_int_equal(fixture_run(fix, &list), STORE_DONE);
+    assert_int_equal(list.list.count, 1);
+    store_op_fini(&list);
+}
+
+/* A sweep looks at a bounded number of rows a call and goes on where it stopped. */
+static void sweep_walks_on_behind_rows_that_stay(void **state)
+{
+    struct fixture *fix = *state;
+    put_many(fix);
     put_move(fix, put_request(fix, "old"), STATE_ACCEPTED, STATE_CANCELLED);
     struct store_op sweep = {.kind = STORE_SWEEP, .sweep = {.before_ms = 5000, .limit = 10}};
     assert_int_equal(fixture_run(fix, &sweep), STORE_DONE);
@@ -902,6 +926,7 @@ static const struct contract_row on_disk[] = {
     ROW(reopen_keeps_everything_and_raises_the_epoch),
     ROW(numbers_of_swept_rows_are_not_given_again),
     ROW(sweep_walks_on_behind_rows_that_stay),
+    ROW(states_that_nobody_is_in_are_listed_without_a_walk),
     ROW(second_opener_is_refused),
     ROW(wrong_files_are_refused),
     ROW(garbage_is_refused),

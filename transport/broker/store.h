@@ -291,7 +291,8 @@ struct store_op {
             size_t edit_len;
         } body;
         struct {
-            uint32_t states;      /* mask 1 << state; 0 = all */
+            uint32_t
+                states; /* mask 1 << state; 0 = all. When nobody is in any of them, that is told without a walk */
             const char *profile;  /* null = any */
             const char *producer; /* null = any */
             const char *id_prefix;

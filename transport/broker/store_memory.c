@@ -424,13 +424,24 @@ static void op_body(struct memory_store *store, struct store_op *op)
     op->result = STORE_DONE;
 }
 
+static bool any_in(const struct memory_store *store, uint32_t states)
+{
+    for (size_t i = 0; i < store->count; i++) {
+        if ((states >> store->items[i].row.state & 1) != 0) {
+            return true;
+        }
+    }
+    return states == 0;
+}
+
 /* Looks at every row. An engine with an index looks at fewer, so its cursor may differ, but not the rows. */
 static void op_list(struct memory_store *store, struct store_op *op)
 {
     size_t looked = 0;
+    bool any = any_in(store, op->list.states);
     op->list.next = 0;
     op->result = STORE_DONE;
-    for (size_t i = 0; i < store->count; i++) {
+    for (size_t i = 0; i < store->count && any; i++) {
         const struct store_row *row = &store->items[i].row;
         if (row->pk <= op->list.after) {
             continue;

@@ -243,8 +243,23 @@ static int list_row(struct sqlite_store *store, const struct store_op *op,
     return SQLITE_OK;
 }
 
+/* Nobody is in any of the states that are asked for. */
+static bool all_empty(const struct sqlite_store *store, uint32_t states)
+{
+    uint64_t rows = 0;
+    for (int i = 0; i < STATE_COUNT; i++) {
+        rows += (states >> i & 1) != 0 ? store->now.by_state[i] : 0;
+    }
+    return states != 0 && rows == 0;
+}
+
 int sqlite_read_list(struct sqlite_store *store, struct store_op *op)
 {
+    if (all_empty(store, op->list.states)) {
+        op->list.next = 0;
+        op->result = STORE_DONE;
+        return SQLITE_OK;
+    }
     sqlite3_stmt *statement = list_walk(store, op);
     size_t looked = 0;
     int rc = SQLITE_ROW;
