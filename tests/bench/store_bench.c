@@ -12,6 +12,7 @@
 #include "mem.h"
 #include "path.h"
 #include "store.h"
+#include "times.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -46,6 +47,7 @@ struct bench {
     struct store_op *list[BATCH_MAX * STEPS];
     size_t count;
     long batches;
+    int64_t *times_us; /* of each batch */
     uint64_t chance;
     uint8_t body[BODY_BYTES];
     uint8_t bytes[512];
@@ -138,8 +140,12 @@ static bool run_batch(struct bench *bench, size_t size)
             add_move(bench, &bench->waves[(number - step) % STEPS], i, step);
         }
     }
-    if (bench->store->engine->exec(bench->store, bench->list, bench->count, &why) !=
-        STORE_CALL_DONE) {
+    int64_t start_us = clock_mono_us();
+    enum store_call call =
+        bench->store->engine->exec(bench->store, bench->list, bench->count, &why);
+    bench->times_us[number] = clock_mono_us() - start_us;
+    bench->store->engine->tidy(bench->store);
+    if (call != STORE_CALL_DONE) {
         (void)fprintf(stderr, "store_bench: %s\n", why.text);
         return false;
     }
@@ -215,6 +221,7 @@ static bool measure_best(struct bench *bench, long messages, size_t size)
 {
     struct cost best = {0};
     long batches = messages / (long)size + 1;
+    bench->times_us = mem_zero((size_t)batches * ROUNDS, sizeof *bench->times_us);
     for (int round = 0; round < ROUNDS; round++) {
         if (!measure(bench, batches, size, &best)) {
             return false;
@@ -222,10 +229,12 @@ static bool measure_best(struct bench *bench, long messages, size_t size)
     }
     double done = (double)batches * (double)size;
     (void)printf("N=%-4zu cpu %6.1f us a message (user %6.1f, kernel %5.1f)"
-                 " %5.2f writes %6.1f KB %6.0f commits/s %6.0f messages/s\n",
+                 " %5.2f writes %6.1f KB %6.0f commits/s %6.0f messages/s",
                  size, (best.user_us + best.kernel_us) / done, best.user_us / done,
                  best.kernel_us / done, best.writes / done, best.written / done / 1024,
                  (double)batches / best.wall_us * 1e6, done / best.wall_us * 1e6);
+    times_print("batch", bench->times_us, (size_t)bench->batches);
+    (void)fputc('\n', stdout);
     (void)fflush(stdout);
     return true;
 }
@@ -252,7 +261,7 @@ static bool run_size(const char *parent, long messages, size_t size)
         perror(folder);
         goto out;
     }
-    const struct store_options options = {.folder = folder};
+    const struct store_options options = {.folder = folder, .log_bytes = STORE_LOG_BYTES};
     if (store_sqlite.open(&options, &bench->store, &why) != ERR_OK) {
         (void)fprintf(stderr, "store_bench: %s\n", why.text);
         goto out;
@@ -265,6 +274,7 @@ static bool run_size(const char *parent, long messages, size_t size)
 out:
     drop_folder(folder);
     free(folder);
+    free(bench->times_us);
     free(bench);
     return good;
 }

@@ -1,4 +1,4 @@
-# The store: contract, model, faults, crashes; and its thread.
+# The store: contract, model, faults, crashes, room; and its thread.
 tpn_unit(store tpn_broker_core PkgConfig::SQLITE)
 tpn_unit(store_model tpn_broker_core)
 tpn_unit(store_note tpn_broker_core)
@@ -7,3 +7,4 @@ tpn_unit(store_crash tpn_broker_core)
 tpn_unit(store_power tpn_broker_core PkgConfig::SQLITE)
 tpn_unit(store_thread tpn_broker_core Threads::Threads)
 tpn_unit(store_log tpn_broker_core PkgConfig::SQLITE)
+tpn_unit(store_room tpn_broker_core PkgConfig::SQLITE)

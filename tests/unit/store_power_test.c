@@ -493,7 +493,8 @@ static void reference_make(void)
 /* Open (when it can be) and run until the end or the crash; how many batches were answered DONE. */
 static size_t run_script(struct fixture *fix)
 {
-    const struct store_options options = {.folder = fix->folder};
+    const struct store_options options = {.folder = fix->folder,
+                                          .log_bytes = FIXTURE_LOG_BYTES};
     struct err_text why = {0};
     if (fix->engine->open(&options, &fix->store, &why) != ERR_OK) {
         assert_true(disk.dead);

@@ -21,6 +21,7 @@ struct fake {
     bool closed;
     int idle_rounds; /* idle says "more" that often */
     int idled;
+    bool untidy; /* tidy does not return until this is taken back */
 };
 
 static enum store_call fake_exec(struct store *base, struct store_op *const ops[], size_t count,
@@ -49,6 +50,16 @@ static enum store_call fake_exec(struct store *base, struct store_op *const ops[
     return answer;
 }
 
+static void fake_tidy(struct store *base)
+{
+    struct fake *fake = (struct fake *)base;
+    (void)pthread_mutex_lock(&fake->mutex);
+    while (fake->untidy) {
+        (void)pthread_cond_wait(&fake->moved, &fake->mutex);
+    }
+    (void)pthread_mutex_unlock(&fake->mutex);
+}
+
 static bool fake_idle(struct store *base)
 {
     struct fake *fake = (struct fake *)base;
@@ -67,8 +78,11 @@ static void fake_close(struct store **base)
     *base = NULL;
 }
 
-static const struct store_engine fake_engine = {
-    .name = "fake", .exec = fake_exec, .idle = fake_idle, .close = fake_close};
+static const struct store_engine fake_engine = {.name = "fake",
+                                                .exec = fake_exec,
+                                                .tidy = fake_tidy,
+                                                .idle = fake_idle,
+                                                .close = fake_close};
 
 struct rig {
     struct loop *loop;
@@ -298,6 +312,19 @@ static void house_is_kept_while_nothing_waits(void **state)
     free_batch(rig->back[0]);
 }
 
+static void answers_do_not_wait_for_the_tidying(void **state)
+{
+    struct rig *rig = *state;
+    rig->fake.untidy = true;
+    store_thread_give(rig->thread, new_batch(1));
+    run_until(rig, 1);
+    free_batch(rig->back[0]);
+    (void)pthread_mutex_lock(&rig->fake.mutex);
+    rig->fake.untidy = false;
+    (void)pthread_cond_broadcast(&rig->fake.moved);
+    (void)pthread_mutex_unlock(&rig->fake.mutex);
+}
+
 static void real_engine_behind_the_thread(void **state)
 {
     struct rig *rig = *state;
@@ -336,6 +363,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(failed_call_is_told_to_each_batch, setup, teardown),
         cmocka_unit_test_setup_teardown(stop_finishes_what_was_given, setup, teardown),
         cmocka_unit_test_setup_teardown(house_is_kept_while_nothing_waits, setup, teardown),
+        cmocka_unit_test_setup_teardown(answers_do_not_wait_for_the_tidying, setup, teardown),
         cmocka_unit_test_setup_teardown(real_engine_behind_the_thread, setup, teardown),
     };
     return cmocka_run_group_tests_name("store-thread", tests, NULL, NULL);

@@ -267,7 +267,8 @@ static enum err open_sockets(struct broker *broker, struct err_text *why)
 static enum err open_store(struct broker *broker, struct err_text *why)
 {
     struct store_options options = {.folder = broker->conf->data_folder,
-                                    .reserve_bytes = broker->conf->reserve_bytes};
+                                    .reserve_bytes = broker->conf->reserve_bytes,
+                                    .log_bytes = STORE_LOG_BYTES};
     struct store *store = NULL;
     enum err err = store_sqlite.open(&options, &store, why);
     if (err != ERR_OK) {

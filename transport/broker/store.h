@@ -47,6 +47,9 @@ enum {
     STORE_SCHEMA_VERSION = 2
 };
 
+/* Log room of a broker (store_options.log_bytes). */
+enum { STORE_LOG_BYTES = 16 * 1024 * 1024 };
+
 /* A request as it stands. Texts are NUL-terminated. */
 struct store_row {
     uint64_t pk; /* 1 and up, rises with acceptance */
@@ -385,6 +388,9 @@ struct store_options {
     /* When less is free on the disk (looked at once a second) a new ACCEPT is answered STORE_REFUSED with why "disk: less than
      * N bytes free"; duplicates are still told, and the other ops of its batch go on. 0 = no reserve. */
     uint64_t reserve_bytes;
+    /* Room for the log that is made when it is opened, so that commits need not wait for the file to grow. Left out on a disk
+     * where little is free beside it and the reserve. 0 = none is made. */
+    uint64_t log_bytes;
 };
 
 /* The file of a backup, in the data folder; the caller frees it. */
@@ -406,6 +412,8 @@ struct store_engine {
     /* Run the ops in order in one transaction and commit it durably. Fills result (and output) of each. */
     enum store_call (*exec)(struct store *store, struct store_op *const ops[], size_t count,
                             struct err_text *why);
+    /* What exec did was answered: do the housekeeping that cannot wait until nothing does (the log is full). */
+    void (*tidy)(struct store *store);
     /* Nothing waits: do a bounded piece of housekeeping (checkpoint). True when there is more of it. */
     bool (*idle)(struct store *store);
     /* Check the whole store for damage, the chains of both logs included. ERR_STORAGE with the first finding in why. */

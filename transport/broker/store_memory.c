@@ -635,6 +635,11 @@ static enum store_call engine_exec(struct store *base, struct store_op *const op
     return STORE_CALL_DONE;
 }
 
+static void engine_tidy(struct store *base)
+{
+    (void)base;
+}
+
 static bool engine_idle(struct store *base)
 {
     (void)base;
@@ -652,6 +657,7 @@ const struct store_engine store_memory = {
     .name = "memory",
     .open = engine_open,
     .exec = engine_exec,
+    .tidy = engine_tidy,
     .idle = engine_idle,
     .check = engine_check,
     .close = engine_close,

@@ -8,8 +8,8 @@
  * after a failed sync is only called done once it was written into the database file and
  * synced, since Linux may drop pages that a failed fsync left (fsync(2), "ERRORS": EIO).
  *
- * Checkpoints run while nothing waits (idle); a log of WAL_MANY_PAGES is checkpointed after
- * a commit as a safety net. The lock file refuses a second broker before SQLite is even
+ * Checkpoints run while nothing waits (idle), and when the room of the log is nearly full, after
+ * the batch was answered (tidy). The lock file refuses a second broker before SQLite is even
  * asked. */
 #include "store_sqlite.h"
 #include "clock.h"
@@ -29,7 +29,8 @@
 
 enum {
     WAL_IDLE_PAGES = 1024, /* 4 MB: less is not worth the two syncs */
-    WAL_MANY_PAGES = 16384 /* 64 MB: a page that is not cached is looked for in four tables */
+    WAL_MANY_PAGES = 16384 /* 64 MB, where the log has no room of its own: a page that is not
+                            * cached is looked for in four tables */
 };
 
 typedef int op_fn(struct sqlite_store *store, struct store_op *op);
@@ -149,6 +150,7 @@ static enum err engine_open(const struct store_options *options, struct store **
     store->folder = mem_text(options->folder);
     store->path = path_join(options->folder, "store.db");
     store->reserve_bytes = options->reserve_bytes;
+    store->log_bytes = options->log_bytes;
     enum err err = open_store(store, why);
     if (err != ERR_OK) {
         free_store(store);
@@ -378,10 +380,6 @@ static enum store_call engine_exec(struct store *base, struct store_op *const op
     settle_duplicates(store, call == STORE_CALL_DONE);
     if (call == STORE_CALL_DONE) {
         tell_heads(store);
-        sqlite_backup_step(store, SQLITE_BACKUP_BUSY_PAGES);
-        if (store->wal_pages >= WAL_MANY_PAGES) {
-            checkpoint(store);
-        }
         return call;
     }
     for (size_t i = 0; i < count; i++) {
@@ -391,6 +389,22 @@ static enum store_call engine_exec(struct store *base, struct store_op *const op
         *why = reason;
     }
     return call;
+}
+
+/* Part of the log's room, so that the next batch fits into the rest; a page there has a header of 24 bytes. */
+static int pages_of_room(const struct sqlite_store *store)
+{
+    enum { FRAME = 4096 + 24 };
+    return store->log.room > 0 ? (int)(store->log.room / FRAME * 3 / 4) : WAL_MANY_PAGES;
+}
+
+static void engine_tidy(struct store *base)
+{
+    struct sqlite_store *store = of(base);
+    (void)sqlite_backup_step(store, SQLITE_BACKUP_BUSY_PAGES);
+    if (store->db != NULL && store->wal_pages >= pages_of_room(store)) {
+        checkpoint(store);
+    }
 }
 
 static bool engine_idle(struct store *base)
@@ -481,6 +495,7 @@ const struct store_engine store_sqlite = {
     .name = "sqlite",
     .open = engine_open,
     .exec = engine_exec,
+    .tidy = engine_tidy,
     .idle = engine_idle,
     .check = engine_check,
     .close = engine_close,

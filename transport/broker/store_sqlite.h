@@ -115,8 +115,9 @@ enum { SQLITE_HEADS = 16384 }; /* a power of two; 640 KB */
 
 /* The VFS of one store (store_sqlite_log.c). */
 struct sqlite_log {
-    sqlite3_vfs vfs;
+    sqlite3_vfs vfs; /* first: SQLite hands us this one */
     char name[32];
+    int64_t room; /* bytes that a log has from the start on; read when it is opened */
 };
 
 struct sqlite_store {
@@ -133,6 +134,7 @@ struct sqlite_store {
     char *path;
     int lock_fd;
     uint64_t reserve_bytes;
+    uint64_t log_bytes;
     int64_t space_until_ms; /* monotonic: the figure below is fresh until then */
     bool space_low;
     sqlite3 *db; /* null after a failure, until it could be opened again */
@@ -161,6 +163,9 @@ int sqlite_log_register(struct sqlite_log *log) NODISCARD;
 
 /* Take it back, when no connection uses it any more; accepts one never registered. */
 void sqlite_log_unregister(struct sqlite_log *log);
+
+/* Is less than that free in the folder's file system? False when it cannot be asked: the commit itself will tell. */
+bool sqlite_log_space_below(const char *folder, uint64_t bytes);
 
 /* ---- store_sqlite_db.c: the connection ---- */
 

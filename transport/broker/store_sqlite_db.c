@@ -15,6 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Room for the log is made in advance where so many times as much is free. */
+enum { LOG_SHARE = 4 };
+
 static const char modes[] =
     "pragma locking_mode = exclusive;"
     /* At 8192 a body of 4 KB leaves half a page empty. */
@@ -317,6 +320,9 @@ enum err sqlite_db_connect(struct sqlite_store *store, struct err_text *why)
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
                 SQLITE_OPEN_EXRESCODE;
     enum err err = ERR_OK;
+    bool small = sqlite_log_space_below(store->folder,
+                                        store->reserve_bytes + LOG_SHARE * store->log_bytes);
+    store->log.room = small ? 0 : (int64_t)store->log_bytes;
     if (sqlite3_open_v2(store->path, &store->db, flags, store->log.name) != SQLITE_OK) {
         err = sqlite_db_error(store->db, ERR_STORAGE, store->path, why);
         goto out;

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 /* 31 frames: SQLite's unix VFS writes at most 131071 bytes in a call, and takes a multiple of
  * 131072 for a full disk (os_unix.c, seekAndWriteFd). */
@@ -25,7 +26,8 @@ enum { GATHER_BYTES = 31 * (4096 + 24) };
 struct log_file {
     sqlite3_file base;
     sqlite3_file *real;
-    uint8_t *bytes; /* GATHER_BYTES: used of them belong at `at` */
+    sqlite3_int64 room; /* bytes that the file shall have at least; 0 = as it comes */
+    uint8_t *bytes;     /* GATHER_BYTES: used of them belong at `at` */
     size_t used;
     sqlite3_int64 at;
 };
@@ -43,6 +45,31 @@ static int write_out(struct log_file *log)
     int len = (int)log->used;
     log->used = 0;
     return log->real->pMethods->xWrite(log->real, log->bytes, len, log->at);
+}
+
+/* Zeros from the file's end up to its room, synced: so that commits write over blocks that are there, and their syncs
+ * bring nothing but the data to the disk. Blocks that were only reserved (fallocate(2)) would not do: the first write
+ * into each changes the file system's own records. To SQLite zeros are a log without a valid header or frame, at the
+ * start and behind the last frame alike (sqlite.org/fileformat2.html#walformat). No room on the disk is no error: the
+ * log grows as it is written, then. A sync that fails is one: nobody knows what it left of the frames before the end. */
+static int make_room(struct log_file *log)
+{
+    const sqlite3_io_methods *methods = log->real->pMethods;
+    sqlite3_int64 size = 0;
+    int rc = log->room > 0 ? methods->xFileSize(log->real, &size) : SQLITE_OK;
+    sqlite3_int64 at = size;
+    memset(log->bytes, 0, GATHER_BYTES); /* nothing waits in it now */
+    while (rc == SQLITE_OK && at < log->room) {
+        sqlite3_int64 left = log->room - at;
+        int len = left < GATHER_BYTES ? (int)left : (int)GATHER_BYTES;
+        rc = methods->xWrite(log->real, log->bytes, len, at);
+        at += len;
+    }
+    if (rc != SQLITE_OK) {
+        (void)methods->xTruncate(log->real, size);
+        return SQLITE_OK;
+    }
+    return at > size ? methods->xSync(log->real, SQLITE_SYNC_NORMAL) : SQLITE_OK;
 }
 
 static int log_close(sqlite3_file *file)
@@ -85,7 +112,8 @@ static int log_truncate(sqlite3_file *file, sqlite3_int64 size)
 {
     struct log_file *log = log_of(file);
     int rc = write_out(log);
-    return rc != SQLITE_OK ? rc : log->real->pMethods->xTruncate(log->real, size);
+    rc = rc == SQLITE_OK ? log->real->pMethods->xTruncate(log->real, size) : rc;
+    return rc == SQLITE_OK ? make_room(log) : rc;
 }
 
 static int log_sync(sqlite3_file *file, int flags)
@@ -159,6 +187,7 @@ static const sqlite3_io_methods log_methods = {
 static int open_file(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags,
                      int *out_flags)
 {
+    const struct sqlite_log *vfs_log = (const struct sqlite_log *)vfs;
     sqlite3_vfs *real = vfs->pAppData;
     if ((flags & (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_DB)) == 0) {
         return real->xOpen(real, name, file, flags, out_flags);
@@ -169,10 +198,19 @@ static int open_file(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int
     if (rc == SQLITE_OK) {
         log->bytes = mem_zero(1, GATHER_BYTES);
         log->base.pMethods = &log_methods;
-    } else if (log->real->pMethods != NULL) {
+        log->room = (flags & SQLITE_OPEN_WAL) != 0 ? vfs_log->room : 0;
+        return make_room(log);
+    }
+    if (log->real->pMethods != NULL) {
         (void)log->real->pMethods->xClose(log->real); /* sqlite3_io_methods: even then */
     }
     return rc;
+}
+
+bool sqlite_log_space_below(const char *folder, uint64_t bytes)
+{
+    struct statvfs space;
+    return statvfs(folder, &space) == 0 && (uint64_t)space.f_bavail * space.f_frsize < bytes;
 }
 
 int sqlite_log_register(struct sqlite_log *log)

@@ -13,7 +13,6 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 
 enum { SPACE_FRESH_MS = 1000 };
 
@@ -28,10 +27,7 @@ static bool space_is_low(struct sqlite_store *store)
     if (store->reserve_bytes == 0 || now_ms < store->space_until_ms) {
         return store->space_low;
     }
-    struct statvfs space;
-    /* A folder that cannot be asked is no reason to refuse: the commit itself will tell. */
-    store->space_low = statvfs(store->folder, &space) == 0 &&
-                       (uint64_t)space.f_bavail * space.f_frsize < store->reserve_bytes;
+    store->space_low = sqlite_log_space_below(store->folder, store->reserve_bytes);
     store->space_until_ms = now_ms + SPACE_FRESH_MS;
     return store->space_low;
 }

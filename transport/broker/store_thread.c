@@ -140,6 +140,7 @@ static void execute(struct store_thread *thread)
     if (first) {
         (void)eventfd_write(thread->event_fd, 1);
     }
+    thread->store->engine->tidy(thread->store);
 }
 
 static void *run(void *arg)
