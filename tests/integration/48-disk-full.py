@@ -147,4 +147,30 @@ def test_no_room_at_all(lab):
     check_end(lab, broker, sink, publisher, [*ids, *probes, "late"])
 
 
+def test_an_edit_that_cannot_be_written_changes_nothing(lab):
+    """Its operator hears it, and the mail goes by the profile that it had."""
+    sink, other = lab.sink(), lab.sink()
+    broker = lab.add(SmallBroker(lab, {"lab": smtp_profile(sink.port), "other": smtp_profile(other.port)},
+                                 {**QUICK, "store": {"reserve": "0"}})).start()
+    publisher = lab.publisher(broker)
+    check_equal(told(lab, publisher.submit(lab.request("r"))), "ACCEPTED", "the request")
+    broker.disk.fill(0)
+    number = iter(range(1000000))
+
+    def refused():
+        publisher.submit(lab.request(f"probe-{next(number)}", labels=[lab.pb.Label(name="x", value="y" * 200)]))
+        broker.disk.fill(0)
+        there = publisher.query(["r"])[0].profile
+        result = lab.tpn(broker, "queue", "edit", "r", "--to-profile", "lab" if there == "other" else "other")
+        return result.returncode == 1 and "the store cannot write now" in result.stdout
+    wait_until(refused, "an edit to be refused", 30)
+    profile = publisher.query(["r"])[0].profile
+    broker.disk.empty()
+    lab.worker(broker)
+    wait_until(lambda: states(lab, publisher, ["r"]) == {"SENT": 1}, "the mail", 30)
+    check_equal(publisher.query(["r"])[0].profile, profile, "its profile")
+    port = sink.port if profile == "lab" else other.port
+    check_equal(publisher.query(["r"], with_history=True)[0].history[-1].server, f"127.0.0.1:{port}", "the server that got it")
+
+
 run(globals())
