@@ -69,6 +69,12 @@ enum sql {
     SQL_COUNT
 };
 
+/* No row of a state lies outside; narrowed only when the state is empty, so there may be few rows inside. */
+struct sqlite_span {
+    uint64_t first; /* pk */
+    uint64_t last;
+};
+
 /* What changes with a batch and is kept in memory: copied before, put back when the batch is
  * rolled back. */
 struct sqlite_tally {
@@ -77,6 +83,7 @@ struct sqlite_tally {
     uint64_t last_pk;  /* highest ever given; on disk too */
     uint64_t sequence; /* of the newest event in this epoch */
     uint64_t by_state[STATE_COUNT];
+    struct sqlite_span spans[STATE_COUNT];
     uint64_t held;
     struct chain chains[STORE_LOG_COUNT]; /* the open day of each log; on disk too */
 };
@@ -292,6 +299,10 @@ int sqlite_read_list(struct sqlite_store *store, struct store_op *op) NODISCARD;
 int sqlite_read_history(struct sqlite_store *store, struct store_op *op) NODISCARD;
 int sqlite_read_counts(struct sqlite_store *store, struct store_op *op) NODISCARD;
 int sqlite_read_kept(struct sqlite_store *store, struct store_op *op) NODISCARD;
+
+/* Count a row that comes into a state, or leaves it. */
+void sqlite_count_in(struct sqlite_tally *tally, enum state state, uint64_t pk);
+void sqlite_count_out(struct sqlite_tally *tally, enum state state);
 
 /* What the writing files share: the cached head of a row, the number of an op's event (0 = it has none), and the writing of
  * that event. values: number, pk, number of the row's event before, time. */

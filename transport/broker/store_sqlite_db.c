@@ -441,17 +441,35 @@ enum err sqlite_db_read_mark(struct sqlite_store *store, struct sqlite_tally *ou
     return err;
 }
 
+void sqlite_count_in(struct sqlite_tally *tally, enum state state, uint64_t pk)
+{
+    struct sqlite_span *span = &tally->spans[state];
+    if (tally->by_state[state]++ == 0) {
+        *span = (struct sqlite_span){.first = pk, .last = pk};
+    } else if (pk < span->first) {
+        span->first = pk;
+    } else if (pk > span->last) {
+        span->last = pk;
+    }
+}
+
+void sqlite_count_out(struct sqlite_tally *tally, enum state state)
+{
+    tally->by_state[state]--;
+}
+
 enum err sqlite_db_count(struct sqlite_store *store, struct sqlite_tally *out,
                          struct err_text *why)
 {
     sqlite3_stmt *statement = NULL;
-    int rc = sqlite3_prepare_v2(store->db, "select state, held from request not indexed", -1,
-                                &statement, NULL);
+    int rc = sqlite3_prepare_v2(store->db, "select state, held, pk from request not indexed",
+                                -1, &statement, NULL);
     if (rc == SQLITE_OK) {
         for (rc = sqlite3_step(statement); rc == SQLITE_ROW; rc = sqlite3_step(statement)) {
             int64_t state = sqlite3_column_int64(statement, 0);
             if (state > STATE_NONE && state < STATE_COUNT) {
-                out->by_state[state]++;
+                sqlite_count_in(out, (enum state)state,
+                                (uint64_t)sqlite3_column_int64(statement, 2));
                 out->held += sqlite3_column_int(statement, 1) != 0 ? 1 : 0;
             }
         }

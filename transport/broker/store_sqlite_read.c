@@ -210,9 +210,11 @@ int sqlite_read_body(struct sqlite_store *store, struct store_op *op)
 }
 
 /* The statement that gives the rows a LIST looks at, in the order of their pk. With a label it gives only their pk. */
-static sqlite3_stmt *list_walk(struct sqlite_store *store, const struct store_op *op)
+static sqlite3_stmt *list_walk(struct sqlite_store *store, const struct store_op *op,
+                               uint64_t after)
 {
-    const int64_t values[] = {(int64_t)op->list.after, STORE_LIST_LOOK_ROWS};
+    const int64_t values[] = {after > INT64_MAX ? INT64_MAX : (int64_t)after,
+                              STORE_LIST_LOOK_ROWS};
     sqlite3_stmt *statement = NULL;
     if (op->list.label != NULL) {
         statement = sqlite_db_statement(store, SQL_LABEL_AFTER);
@@ -243,29 +245,36 @@ static int list_row(struct sqlite_store *store, const struct store_op *op,
     return SQLITE_OK;
 }
 
-/* Nobody is in any of the states that are asked for. */
-static bool all_empty(const struct sqlite_store *store, uint32_t states)
+/* Where rows of the states that are asked for can be; last 0 = there are none. */
+static struct sqlite_span span_of(const struct sqlite_store *store, uint32_t states)
 {
-    uint64_t rows = 0;
-    for (int i = 0; i < STATE_COUNT; i++) {
-        rows += (states >> i & 1) != 0 ? store->now.by_state[i] : 0;
+    struct sqlite_span span = {.first = UINT64_MAX};
+    if (states == 0) {
+        return (struct sqlite_span){.first = 1, .last = UINT64_MAX};
     }
-    return states != 0 && rows == 0;
+    for (int i = 0; i < STATE_COUNT; i++) {
+        const struct sqlite_span *of = &store->now.spans[i];
+        if ((states >> i & 1) != 0 && store->now.by_state[i] > 0) {
+            span.first = of->first < span.first ? of->first : span.first;
+            span.last = of->last > span.last ? of->last : span.last;
+        }
+    }
+    return span;
 }
 
 int sqlite_read_list(struct sqlite_store *store, struct store_op *op)
 {
-    if (all_empty(store, op->list.states)) {
-        op->list.next = 0;
-        op->result = STORE_DONE;
-        return SQLITE_OK;
-    }
-    sqlite3_stmt *statement = list_walk(store, op);
+    struct sqlite_span span = span_of(store, op->list.states);
+    uint64_t after = op->list.after >= span.first ? op->list.after : span.first - 1;
+    sqlite3_stmt *statement = list_walk(store, op, after);
     size_t looked = 0;
     int rc = SQLITE_ROW;
     op->list.next = 0;
     while (looked < STORE_LIST_LOOK_ROWS && op->list.count < op->list.limit) {
         rc = sqlite3_step(statement);
+        if (rc == SQLITE_ROW && (uint64_t)sqlite3_column_int64(statement, 0) > span.last) {
+            rc = SQLITE_DONE;
+        }
         if (rc != SQLITE_ROW) {
             break;
         }

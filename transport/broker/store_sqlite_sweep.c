@@ -131,7 +131,7 @@ static int drop_old(struct sqlite_store *store, const struct old_row *row)
     if (sqlite_head_place(store, row->pk)->pk == row->pk) {
         sqlite_head_place(store, row->pk)->pk = 0;
     }
-    store->now.by_state[row->state]--;
+    sqlite_count_out(&store->now, row->state);
     return rc;
 }
 

@@ -217,7 +217,7 @@ int sqlite_write_accept(struct sqlite_store *store, struct store_op *op)
         .visible_at_ms = row->visible_at_ms,
         .state = row->state,
     };
-    store->now.by_state[row->state]++;
+    sqlite_count_in(&store->now, row->state, row->pk);
     op->result = STORE_DONE;
     return rc;
 }
@@ -348,8 +348,8 @@ int sqlite_write_move(struct sqlite_store *store, struct store_op *op)
         .visible_at_ms = op->move.visible_at_ms,
         .state = op->move.to,
     };
-    store->now.by_state[head.state]--;
-    store->now.by_state[op->move.to]++;
+    sqlite_count_out(&store->now, head.state);
+    sqlite_count_in(&store->now, op->move.to, op->move.pk);
     store->now.held -= head.held ? 1 : 0;
     op->result = STORE_DONE;
     return rc;
