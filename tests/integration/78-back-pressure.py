@@ -6,7 +6,8 @@ import pathlib
 
 import zmq
 
-from tpn_harness import BUILD_DIR, Broker, Skip, check, check_equal, run, sanitized, smtp_profile, wait_until
+from tpn_harness import check, check_equal, run, smtp_profile, wait_until
+from tpn_stage import GatedBroker
 
 MIB = 1024 * 1024
 MOST_REQUESTS = 20000     # MAX_DEPTH_OPS of gate.c
@@ -24,26 +25,15 @@ def resident(process):
 
 
 class Disk:
-    """A broker on it, and the gate in front of its syncs."""
+    """A broker on it, and what its producer heard."""
 
     def __init__(self, lab):
-        if sanitized():
-            raise Skip("a sanitizer takes no library in front of its own")
         self.lab = lab
-        self.gate = lab.dir / "gate"
-        self.broker = lab.add(Broker(lab, {"lab": smtp_profile(9)}))
-        self.broker.env.update({"LD_PRELOAD": str(BUILD_DIR / "tests" / "integration" / "libsync_gate.so"), "TPN_SYNC_GATE": str(self.gate)})
-        self.broker.start()
+        self.broker = lab.add(GatedBroker(lab, {"lab": smtp_profile(9)})).start()
         self.link = lab.pipeline(self.broker)
         self.receipts = collections.Counter()
         self.accepted = set()
         self.busy = []
-
-    def stand_still(self):
-        self.gate.touch()
-
-    def go_on(self):
-        self.gate.unlink()
 
     def send(self, request):
         self.link.socket.send_multipart([b"TPN1.SUBMIT", request])
@@ -77,7 +67,7 @@ class Disk:
 
     def settle(self, requests):
         """What heard BUSY is sent again, until everything is accepted, each once; and it is on the disk."""
-        self.go_on()
+        self.broker.go_on()
 
         def all_accepted():
             self.hear(500)
@@ -104,7 +94,7 @@ def packed(requests):
 def test_so_many_requests_wait_for_the_disk(lab):
     disk = Disk(lab)
     requests = packed(lab.request(f"r{n}") for n in range(MOST_REQUESTS + 2000))
-    disk.stand_still()
+    disk.broker.stand_still()
     disk.flood(requests.values(), (MOST_REQUESTS + 2000) * ROOM_OF_ONE)
     disk.settle(requests)
 
@@ -116,7 +106,7 @@ def test_so_many_bytes_wait_for_the_disk(lab):
         request = lab.request(f"r{number}")
         request.message.attachments.add(file_name="report.bin", content_type="application/octet-stream", content=bytes(EACH))
         requests.update(packed([request]))
-    disk.stand_still()
+    disk.broker.stand_still()
     disk.flood(requests.values(), MOST_BYTES + 16 * EACH)
     disk.settle(requests)
 
@@ -125,7 +115,7 @@ def test_requests_of_one_key_do_not_wait_without_a_bound(lab):
     """Each waits for the one before it (supersede.c), not for the disk."""
     disk = Disk(lab)
     requests = packed(lab.request(f"r{n}", supersede_key="asset 4711") for n in range(MOST_REQUESTS + 2000))
-    disk.stand_still()
+    disk.broker.stand_still()
     disk.flood(requests.values(), (MOST_REQUESTS + 2000) * ROOM_OF_ONE)
     disk.broker.kill()
 

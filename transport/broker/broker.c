@@ -200,6 +200,7 @@ static void turn(void *arg)
     lease_bury(broker);
     keep_flush(broker);
     ledger_pump(broker->ledger);
+    early_pump(broker);
     roster_flush(&broker->roster, broker->work);
     log_flush(&broker->deliveries);
 }
@@ -366,6 +367,7 @@ enum err broker_start(struct broker *broker, const struct broker_conf *conf, str
     schedule_init(&broker->schedule, broker);
     act_pace_init(&broker->act_pace, loop, operate_start);
     lease_init(broker);
+    early_init(broker);
     keep_load(broker);
     lease_recover(broker);
     retention_init(&broker->retention, loop, broker->ledger, conf->retention_ms,

@@ -11,6 +11,7 @@
 #include "brake.h"
 #include "broker_conf.h"
 #include "bus.h"
+#include "early.h"
 #include "keeper.h"
 #include "lease.h"
 #include "ledger.h"
@@ -47,6 +48,7 @@ struct broker {
     struct watches watches;
     struct roster roster;
     struct leases leases;
+    struct early_desk early;
     struct schedule schedule;
     struct map
         *fates; /* notes of fate.c that are on their way to the store, by what they tell */

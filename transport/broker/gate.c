@@ -10,6 +10,7 @@
 #include "check.h"
 #include "chronicle.h"
 #include "digest.h"
+#include "early.h"
 #include "gate_secret.h"
 #include "inquiry.h"
 #include "log.h"
@@ -237,8 +238,11 @@ static void accepted(void *arg, struct ledger_op *op)
     if (op->store.result == STORE_DONE) {
         request->pk = op->store.accept.row.pk;
         tally_follow(request);
-        schedule_accepted(&submission->broker->schedule, request);
+        if (!early_accepted(submission->broker, request)) {
+            schedule_accepted(&submission->broker->schedule, request);
+        }
     } else {
+        early_end(submission->broker, request);
         request_free(&request);
     }
     free(submission);
@@ -394,6 +398,9 @@ static void accept(struct broker *broker, const char *producer, struct wire_in *
         supersede_accept(broker, op);
     } else {
         ledger_add(broker->ledger, op);
+        if (fits && in->peer.len > 0 && request->visible_at_ms <= now_ms) {
+            early_note(broker, request);
+        }
     }
 }
 

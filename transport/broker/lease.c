@@ -7,6 +7,7 @@
 
 #include "broker.h"
 #include "clock.h"
+#include "early.h"
 #include "log.h"
 #include "mem.h"
 #include "poison.h"
@@ -28,6 +29,10 @@ static void free_request(void *arg, void *value)
 {
     (void)arg;
     struct request *request = value;
+    if (request->early != NULL) {
+        early_drop(request); /* the op of its accept owns it */
+        return;
+    }
     request_free(&request);
 }
 
@@ -218,7 +223,8 @@ static void count_given(struct broker *broker, struct request *request,
                request->given_ms);
 }
 
-void lease_give(struct broker *broker, struct request *request, const struct place *place)
+/* A new lease in memory, held by the place's worker. */
+static void begin(struct broker *broker, struct request *request, const struct place *place)
 {
     struct worker *worker = place->worker;
     request->lease = ++broker->leases.next;
@@ -230,6 +236,18 @@ void lease_give(struct broker *broker, struct request *request, const struct pla
     count_given(broker, request, place);
     lease_hold(request, worker);
     worker->credit--;
+}
+
+static void unreachable(struct worker *worker)
+{
+    worker->gone = true;
+    worker->leaving = true;
+}
+
+void lease_give(struct broker *broker, struct request *request, const struct place *place)
+{
+    struct worker *worker = place->worker;
+    begin(broker, request, place);
     struct request_change change = {
         .to = request->look_only ? STATE_PERMITTED : STATE_LEASED,
         .reason = request->look_only ? "looking for an earlier attempt" : NULL,
@@ -242,14 +260,31 @@ void lease_give(struct broker *broker, struct request *request, const struct pla
     request_move(request, broker->ledger, broker_now_ms(broker), &change);
     free(by);
     if (send_job(broker, request, place->profile, worker) != ERR_OK) {
-        worker->gone = true;
-        worker->leaving = true;
+        unreachable(worker);
         if (request->state == STATE_LEASED) { /* the worker never saw it */
             return_to_lane(broker, request, "its worker could not be reached");
         }
     } else {
         wire_blob_free(&request->body); /* the store has it, should it be needed again */
     }
+}
+
+bool lease_give_early(struct broker *broker, struct request *request, const struct place *place)
+{
+    begin(broker, request, place);
+    if (send_job(broker, request, place->profile, place->worker) != ERR_OK) {
+        unreachable(place->worker);
+        lease_end(broker, request);
+        return false;
+    }
+    return true;
+}
+
+void lease_record(struct broker *broker, struct request *request)
+{
+    struct request_change change = {.to = STATE_LEASED};
+    request_move(request, broker->ledger, broker_now_ms(broker), &change);
+    wire_blob_free(&request->body); /* as in lease_give */
 }
 
 void lease_end(struct broker *broker, struct request *request)
@@ -322,6 +357,9 @@ static void permit_portion(struct broker *broker, struct request *request,
 static void ask_one(struct broker *broker, struct worker *worker, const PB(Part) *part)
 {
     struct request *request = lease_find(broker, part->lease);
+    if (request != NULL && request->worker == worker && early_hold(request, &part->base)) {
+        return;
+    }
     bool good = request != NULL && request->worker == worker && !request->settling &&
                 !request->look_only &&
                 (request->state == STATE_LEASED || request->state == STATE_PERMITTED);
@@ -394,6 +432,10 @@ static void lose(struct broker *broker, struct worker *worker, struct request *r
 {
     if (request->settling) { /* its result is known; only nobody hears the acknowledgement */
         let_go(request);
+        return;
+    }
+    if (request->early != NULL) { /* too soon to speak against the request: it has no pk */
+        early_end(broker, request);
         return;
     }
     if (loss == LOSS_DEATH) {

@@ -44,6 +44,14 @@ void lease_tell_share(struct broker *broker, struct worker *worker, uint64_t ver
 /* Lease it to the place that was found for it (place.way TO_WORKER) and send the JOB. The leases own the request from here. */
 void lease_give(struct broker *broker, struct request *request, const struct place *place);
 
+/* The same before its ACCEPT is on disk (early.h): the JOB leaves, nothing is written, the op of the ACCEPT goes on owning the
+ * request. False: the worker could not be reached, and nothing is leased. */
+bool lease_give_early(struct broker *broker, struct request *request,
+                      const struct place *place) NODISCARD;
+
+/* Now the ACCEPT is on disk: LEASED is written behind it, and the leases own the request. */
+void lease_record(struct broker *broker, struct request *request);
+
 /* What became of its earlier attempt cannot be found out: its permitted recipients are UNKNOWN. */
 void lease_unknown(struct broker *broker, struct request *request);
 

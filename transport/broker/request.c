@@ -2,7 +2,8 @@
  *
  * Design notes: the state in memory changes at once, the store follows in the order of the moves (ledger.h). So a next
  * move can be decided before the last one is on disk, while nothing is told to anybody (receipt, permit, RESULT_OK,
- * event) before its own commit. The one thing that leaves earlier is a JOB: a lease that is lost in a crash is no harm. */
+ * event) before its own commit. The one thing that leaves earlier is a JOB (early.h: even before the
+ * accept): a lease that is lost in a crash is no harm. */
 #include "request.h"
 
 #include "log.h"

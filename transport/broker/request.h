@@ -58,8 +58,10 @@ struct request {
     int64_t given_ms;     /* and when */
     bool portion;         /* of this lease: the limits let only the first `given` go */
     bool permitted;       /* this lease came to a permit */
-    int route;            /* of inline settings: enum settings_route, -1 = not looked at yet */
-    char *folder;         /* of inline settings with route pickup; null otherwise */
+    struct early *
+        early; /* owned: its lease began before its accept was committed (early.h); null = usual */
+    int route;    /* of inline settings: enum settings_route, -1 = not looked at yet */
+    char *folder; /* of inline settings with route pickup; null otherwise */
     bool partial;
     bool held; /* an operator holds it: its row says so, and any move ends it */
     struct {

@@ -122,6 +122,14 @@ static void later(struct schedule *schedule, struct lane *lane, int64_t visible_
     arm(schedule, visible_at_ms);
 }
 
+/* Until the lanes of the store are known, anything may lie unread behind the cursor. */
+static bool lies_unread(const struct schedule *schedule, const struct lane *lane,
+                        int64_t now_ms)
+{
+    return !schedule->lanes_known || lane->spilled || lane->reading ||
+           (lane->next_due_ms != 0 && lane->next_due_ms <= now_ms);
+}
+
 void schedule_accepted(struct schedule *schedule, struct request *request)
 {
     struct lane *lane = request->lane;
@@ -132,11 +140,8 @@ void schedule_accepted(struct schedule *schedule, struct request *request)
         request_free(&request);
         return;
     }
-    /* Until the lanes of the store are known, anything may lie unread in front of it. */
-    bool unread = !schedule->lanes_known || lane->spilled || lane->reading ||
-                  (lane->next_due_ms != 0 && lane->next_due_ms <= now_ms);
     size_t len = wire_blob_len(request->body);
-    if (unread || lane->count >= conf->window_requests ||
+    if (lies_unread(schedule, lane, now_ms) || lane->count >= conf->window_requests ||
         schedule->window_bytes + len > conf->window_bytes) {
         lane->spilled = true;
         request_free(&request);
@@ -492,6 +497,19 @@ static void dispatch(struct schedule *schedule)
         }
     }
     loop_again(schedule->broker->loop);
+}
+
+bool schedule_is_next(const struct schedule *schedule, const struct lane *lane)
+{
+    if (lane->count > 0 || lies_unread(schedule, lane, broker_now_ms(schedule->broker))) {
+        return false;
+    }
+    for (int i = 0; i < SCHEDULE_CLASSES; i++) {
+        if (!TAILQ_EMPTY(&schedule->classes[i])) {
+            return false;
+        }
+    }
+    return true;
 }
 
 void schedule_pump(struct schedule *schedule)

@@ -94,6 +94,10 @@ int64_t schedule_due_now(const struct schedule *schedule, const struct lane *lan
  * freed before an op that was added later is done. */
 void schedule_take(struct schedule *schedule, struct request *request);
 
+/* A request of that lane that became due now would be the next: nothing ready waits for its turn, and nothing of the lane lies
+ * unread on disk or without its body. */
+bool schedule_is_next(const struct schedule *schedule, const struct lane *lane);
+
 /* For the before-wait hook: lease what is due to whoever has credit, read what is missing. */
 void schedule_pump(struct schedule *schedule);
 

@@ -7,6 +7,7 @@
 
 #include "broker.h"
 #include "conclude.h"
+#include "early.h"
 #include "fate.h"
 #include "log.h"
 #include "mem.h"
@@ -288,6 +289,9 @@ static void result_one(struct broker *broker, struct worker *worker, PB(JobResul
     }
     if (request->worker == NULL) {
         lease_extend(broker, worker, &result->lease, 1); /* an orphan's worker came back */
+    }
+    if (request->worker == worker && early_hold(request, &result->base)) {
+        return;
     }
     const char *fault = request->worker != worker ? "another worker holds the lease"
                                                   : fault_of(request, result);
