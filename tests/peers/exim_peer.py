@@ -52,7 +52,9 @@ class Exim(Process):
         for name in ("spool", "mail", "log", "overlay"):
             (self.folder / name).mkdir(exist_ok=True)
         self.ports = {"starttls": free_port(), "implicit": free_port()}
-        program = unpacked()
+        # Its own user starts it again for each delivery, and a build folder in a home of mode 700 is closed to that.
+        program = self.folder / "exim4"
+        shutil.copy(unpacked(), program)
         for ending in ("pem", "key"):  # its user must be able to read them
             shutil.copy(f"{self.certificate}.{ending}", self.folder / f"server.{ending}")
         words = {"EXIM": program, "DIR": self.folder, "CERTIFICATE": self.folder / "server",
