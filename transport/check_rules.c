@@ -380,8 +380,18 @@ static const struct check_rule job_rules[] = {
     {.field = "possible_duplicate", .form = CHECK_NUMBER},
     {.field = "earlier_lease", .form = CHECK_NUMBER},
     {.field = "edit", .form = CHECK_MESSAGE, .set = &request_edit},
+    {.field = "request_bytes", .form = CHECK_NUMBER},
 };
 static const struct check_set job = SET(job);
+
+static const struct check_rule jobs_rules[] = {
+    {.field = "jobs",
+     .form = CHECK_MESSAGE,
+     .required = true,
+     .max_entries = 1000,
+     .set = &job},
+};
+static const struct check_set jobs = SET(jobs);
 
 static const struct check_rule part_rules[] = {
     {.field = "lease", .form = CHECK_NUMBER, .required = true},
@@ -846,6 +856,7 @@ static const struct check_set *const sets[] = {
     &query_reply,
     &error,
     &job,
+    &jobs,
     &permit,
     &result_ok,
     &profile,

@@ -47,6 +47,7 @@ static const struct verb_row verbs[WIRE_VERB_COUNT] = {
     [WIRE_BYE] = {VERB_PREFIX "BYE", PB_DESCRIPTOR(bye), 0, false},
     [WIRE_BEAT] = {VERB_PREFIX "BEAT", PB_DESCRIPTOR(beat), 0, false},
     [WIRE_JOB] = {VERB_PREFIX "JOB", PB_DESCRIPTOR(job), 0, true},
+    [WIRE_JOBS] = {VERB_PREFIX "JOBS", PB_DESCRIPTOR(jobs), 0, true},
     [WIRE_PERMIT] = {VERB_PREFIX "PERMIT", PB_DESCRIPTOR(permit), 0, false},
     [WIRE_RESULT_OK] = {VERB_PREFIX "RESULT_OK", PB_DESCRIPTOR(result_ok), 0, false},
     [WIRE_PROFILE] = {VERB_PREFIX "PROFILE", PB_DESCRIPTOR(profile), 0, false},
@@ -144,6 +145,24 @@ struct wire_blob *wire_blob_copy(const void *data, size_t len)
 {
     zmq_msg_t msg;
     msg_new(&msg, data, len);
+    return blob_of(&msg);
+}
+
+struct wire_blob *wire_blob_join(struct wire_blob *const parts[], size_t count)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < count; i++) {
+        len += wire_blob_len(parts[i]);
+    }
+    zmq_msg_t msg;
+    uint8_t *at = msg_new(&msg, NULL, len);
+    for (size_t i = 0; i < count; i++) {
+        size_t part = wire_blob_len(parts[i]);
+        if (part > 0) {
+            memcpy(at, wire_blob_data(parts[i]), part);
+        }
+        at += part;
+    }
     return blob_of(&msg);
 }
 
@@ -279,6 +298,36 @@ static enum err take_body(struct wire_in *in, zmq_msg_t *msg)
     return ERR_OK;
 }
 
+/* What lies in an arena goes with it. */
+static void drop_body(struct wire_in *in)
+{
+    if (in->arena == NULL && in->body != NULL) {
+        protobuf_c_message_free_unpacked(in->body, NULL);
+    }
+    in->body = NULL;
+}
+
+/* Frame 2 of JOBS is cut by what its jobs say: that must come out even. */
+static enum err check_joined(struct wire_in *in)
+{
+    const PB(Jobs) *list = (const PB(Jobs) *)in->body;
+    size_t left = wire_blob_len(in->payload);
+    for (size_t i = 0; i < list->n_jobs; i++) {
+        size_t bytes = list->jobs[i]->request_bytes;
+        bool last = i + 1 == list->n_jobs;
+        if (bytes > 0 && (last ? bytes == left : bytes < left)) {
+            left -= bytes;
+            continue;
+        }
+        (void)snprintf(in->fault.field, sizeof in->fault.field, "jobs[%zu].request_bytes", i);
+        (void)snprintf(in->fault.rule, sizeof in->fault.rule,
+                       "is %zu, but frame 2 has %zu bytes for %s", bytes, left,
+                       last ? "this request, the last" : "this request and those behind it");
+        return ERR_INVALID;
+    }
+    return ERR_OK;
+}
+
 /* Everything from the verb on. */
 static enum err take_frames(struct wire_in *in, struct frames *frames, size_t at)
 {
@@ -301,7 +350,14 @@ static enum err take_frames(struct wire_in *in, struct frames *frames, size_t at
     if (verbs[in->verb].payload) {
         in->payload = blob_of(&frames->msg[at + 2]);
     }
-    return take_body(in, &frames->msg[at + 1]);
+    enum err err = take_body(in, &frames->msg[at + 1]);
+    if (err == ERR_OK && in->verb == WIRE_JOBS) {
+        err = check_joined(in);
+    }
+    if (err != ERR_OK) {
+        drop_body(in);
+    }
+    return err;
 }
 
 enum err wire_recv(void *socket, bool routed, struct arena *arena, struct wire_in *in)
@@ -342,12 +398,10 @@ enum err wire_recv(void *socket, bool routed, struct arena *arena, struct wire_i
 
 void wire_in_fini(struct wire_in *in)
 {
+    drop_body(in);
     if (in->arena != NULL) {
         arena_reset(in->arena);
-    } else if (in->body != NULL) {
-        protobuf_c_message_free_unpacked(in->body, NULL);
     }
-    in->body = NULL;
     wire_blob_free(&in->raw);
     wire_blob_free(&in->payload);
 }

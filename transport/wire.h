@@ -2,7 +2,7 @@
  *
  *   frame 0   ASCII verb, TPN1.<NAME>
  *   frame 1   a protobuf message of the type that the verb names
- *   frame 2   JOB only: a NotificationRequest, byte for byte as its producer sent it
+ *   frame 2   JOB only: a NotificationRequest, byte for byte as its producer sent it; JOBS: several, one behind the other
  *
  * On a ROUTER the peer's routing id goes before, and an empty delimiter when the peer is a REQ socket. */
 #ifndef TPN_WIRE_H
@@ -74,6 +74,8 @@ enum wire_verb {
     /* submit and admin */
     WIRE_REPLAY,
     WIRE_REPLAYED,
+    /* work */
+    WIRE_JOBS,
     WIRE_VERB_COUNT
 };
 
@@ -93,6 +95,8 @@ size_t wire_blob_len(const struct wire_blob *blob);
 void wire_blob_free(struct wire_blob **blob); /* accepts null */
 /* A blob of the caller's own bytes, copied. */
 struct wire_blob *wire_blob_copy(const void *data, size_t len);
+/* A blob of the bytes of all of them, copied, one behind the other. */
+struct wire_blob *wire_blob_join(struct wire_blob *const parts[], size_t count);
 
 /* Who sent a message to a ROUTER, and how it wants its answer. */
 struct wire_peer {
@@ -119,11 +123,12 @@ struct wire_in {
     struct wire_peer peer;
     /* The ZAP user id of the connection (zap.h): the sender's public key; "" on a socket without keys. No peer can choose it. */
     char user[WIRE_USER_BYTES];
-    enum wire_verb verb;       /* WIRE_NONE when frame 0 is no verb of ours */
-    ProtobufCMessage *body;    /* frame 1, unpacked; null with a fault */
-    struct arena *arena;       /* where body lies; null = in pieces of its own */
-    struct wire_blob *raw;     /* frame 1 as it came; null when it was missing */
-    struct wire_blob *payload; /* frame 2; null when there was none */
+    enum wire_verb verb;    /* WIRE_NONE when frame 0 is no verb of ours */
+    ProtobufCMessage *body; /* frame 1, unpacked; null with a fault */
+    struct arena *arena;    /* where body lies; null = in pieces of its own */
+    struct wire_blob *raw;  /* frame 1 as it came; null when it was missing */
+    struct wire_blob *
+        payload; /* frame 2; null when there was none. Of JOBS: as long as its jobs say together */
     size_t frames; /* that the socket gave, with the peer's id; for who counts them */
     struct wire_fault fault;
 };

@@ -457,12 +457,10 @@ static void choose_parts(struct job *job)
 }
 
 /* The broker checked it when it came in; these bytes crossed a network and a disk since. */
-static PB(NotificationRequest) *read_request(const struct wire_blob *payload,
+static PB(NotificationRequest) *read_request(const uint8_t *data, size_t len,
                                              struct arena *arena)
 {
     struct wire_fault fault;
-    const uint8_t *data = wire_blob_data(payload);
-    size_t len = wire_blob_len(payload);
     if (check_bytes(PB_DESCRIPTOR(notification_request), data, len, &fault) != ERR_OK) {
         log_warn("job", "field=%s rule=\"%s\"", fault.field, fault.rule);
         return NULL;
@@ -529,14 +527,12 @@ static struct job *job_new(const struct job_host *host, const PB(Job) *body,
     return job;
 }
 
-void job_start(const struct job_host *host, struct wire_in *in,
-               const struct job_profile *profile)
+void job_start(const struct job_host *host, const PB(Job) *body, const uint8_t *request,
+               size_t len, const struct job_profile *profile)
 {
-    const PB(Job) *body = (const PB(Job) *)in->body;
-    struct job *job = job_new(host, body, wire_blob_len(in->payload));
+    struct job *job = job_new(host, body, len);
     struct err_text why = {0};
-    job->request = read_request(in->payload, &job->arena);
-    wire_blob_free(&in->payload);
+    job->request = read_request(request, len, &job->arena);
     choose_recipients(job, body);
     host->begun(host->arg, job);
     job->busy++;

@@ -46,10 +46,12 @@ struct job_profile {
     struct err_text why; /* when it does not */
 };
 
-/* Start a job. Takes the JOB's payload out of the message (nulls it); the body is borrowed for the call. profile: of job->profile_version, null
- * when that is 0. Calls back, maybe before it returns, until over. */
-void job_start(const struct job_host *host, struct wire_in *in,
-               const struct job_profile *profile);
+/* Start a job. Calls back, maybe before it returns, until over.
+ *  body     borrowed for the call
+ *  request  len bytes, a NotificationRequest as its producer sent it; borrowed for the call
+ *  profile  of body->profile_version; null when that is 0 */
+void job_start(const struct job_host *host, const PB(Job) *body, const uint8_t *request,
+               size_t len, const struct job_profile *profile);
 
 /* PERMIT for one of its parts. */
 void job_permit(struct job *job, uint32_t part, enum deliver_permit permit);

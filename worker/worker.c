@@ -148,10 +148,11 @@ static bool send_ready(struct worker *worker)
 {
     PB(Ready) ready = PB_INIT(READY);
     size_t roots = worker->conf->pickup_roots.count;
-    char **capabilities = mem_zero(roots + 3, sizeof *capabilities);
+    char **capabilities = mem_zero(roots + 4, sizeof *capabilities);
     capabilities[ready.n_capabilities++] = mem_text("smtp");
     capabilities[ready.n_capabilities++] = mem_text("probe");
     capabilities[ready.n_capabilities++] = mem_text("edit");
+    capabilities[ready.n_capabilities++] = mem_text("jobs");
     for (size_t i = 0; i < roots; i++) {
         capabilities[ready.n_capabilities++] =
             mem_format("pickup:%s", worker->conf->pickup_roots.items[i]);
@@ -255,22 +256,38 @@ static void turn(void *arg)
 
 /* ---- from the broker ---- */
 
-static void on_job(struct worker *worker, struct wire_in *in)
+static void take_job(struct worker *worker, const PB(Job) *job, const uint8_t *request,
+                     size_t len)
 {
-    const PB(Job) *body = (const PB(Job) *)in->body;
-    uint64_t lease = body->lease;
-    const struct job_profile *profile = map_get_u64(worker->profiles, body->profile_version);
+    const struct job_profile *profile = map_get_u64(worker->profiles, job->profile_version);
     if (worker->draining) {
         PB(JobResult) back = PB_INIT(JOB_RESULT);
-        back.lease = lease;
+        back.lease = job->lease;
         back.not_started = true;
         reports_add(&worker->reports, &back, 0);
         return;
     }
-    if (map_get_u64(worker->jobs, lease) != NULL) {
+    if (map_get_u64(worker->jobs, job->lease) != NULL) {
         return; /* a repetition */
     }
-    job_start(&worker->host, in, profile);
+    job_start(&worker->host, job, request, len, profile);
+}
+
+static void on_job(struct worker *worker, struct wire_in *in)
+{
+    take_job(worker, (const PB(Job) *)in->body, wire_blob_data(in->payload),
+             wire_blob_len(in->payload));
+}
+
+/* wire_recv has checked that the lengths come out even. */
+static void on_jobs(struct worker *worker, struct wire_in *in)
+{
+    const PB(Jobs) *list = (const PB(Jobs) *)in->body;
+    const uint8_t *request = wire_blob_data(in->payload);
+    for (size_t i = 0; i < list->n_jobs; i++) {
+        take_job(worker, list->jobs[i], request, list->jobs[i]->request_bytes);
+        request += list->jobs[i]->request_bytes;
+    }
 }
 
 static void permit_all(struct worker *worker, PB(Part) *const parts[], size_t count,
@@ -367,7 +384,7 @@ typedef void broker_fn(struct worker *worker, struct wire_in *in);
 static broker_fn *const broker_verbs[WIRE_VERB_COUNT] = {
     [WIRE_JOB] = on_job,         [WIRE_PERMIT] = on_permit, [WIRE_RESULT_OK] = on_result_ok,
     [WIRE_PROFILE] = on_profile, [WIRE_BEAT] = on_beat,     [WIRE_DRAIN] = on_drain,
-    [WIRE_ERROR] = on_error,     [WIRE_PROBE] = on_probe,
+    [WIRE_ERROR] = on_error,     [WIRE_PROBE] = on_probe,   [WIRE_JOBS] = on_jobs,
 };
 
 static void on_message(void *arg, struct bus *bus, enum err err, struct wire_in *in)

@@ -107,6 +107,10 @@ def main():
         write("wire", "routed-req", frames(1, b"\x00\x00\x00\x00\x07", b"", b"TPN1.BEAT", beat))
         write("wire", "routed-dealer", frames(1, b"peer", b"TPN1.SUBMIT", request))
         write("wire", "event", frames(2, b"tpn1.local.SENT.a-1", fill(pb.StatusEvent()).SerializeToString()))
+        joined = pb.Jobs(jobs=[pb.Job(lease=n, request_bytes=len(request)) for n in (1, 2)]).SerializeToString()
+        write("wire", "jobs", frames(0, b"TPN1.JOBS", joined, request * 2))
+        write("wire", "jobs-cut", frames(0, b"TPN1.JOBS", joined, request * 2 + b"x"))
+        write("check", "jobs", b"\x2c" + joined)
         write("wire", "too-many", frames(0, b"TPN1.BEAT", beat, b"x", b"y", b"z", b"", b"", b""))
 
 

@@ -10,6 +10,7 @@
 #include "early.h"
 #include "log.h"
 #include "mem.h"
+#include "parcel.h"
 #include "poison.h"
 #include "settle.h"
 #include "share.h"
@@ -81,44 +82,6 @@ static void let_go(struct request *request)
 
 /* ---- giving ---- */
 
-static bool anybody_permitted(const PB(RequestStatus) *list)
-{
-    for (size_t i = 0; i < list->n_recipients; i++) {
-        if (list->recipients[i]->outcome == PB_OUTCOME(PERMITTED)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Which recipients the job is for. None = all: the usual case needs no list. A job that the limits of its profile make a
- * portion is for the first of those that are left; one that looks for an earlier attempt, for those that had a permit in it:
- * the others were certainly not on their way, and looking would find nothing of them. */
-static size_t job_recipients(const struct request *request, uint32_t **indices, bool *duplicate)
-{
-    *indices = NULL;
-    *duplicate = false;
-    if (!request->touched && !request->portion) {
-        return 0;
-    }
-    PB(RequestStatus) *list = request_results(request);
-    uint32_t *out = mem_zero(request->recipients, sizeof *out);
-    size_t count = 0;
-    size_t most = request->portion ? request->given : request->recipients;
-    bool looked_for = request->look_only && anybody_permitted(list);
-    for (uint32_t i = 0; i < request->recipients && count < most; i++) {
-        const PB(RecipientResult) *one = list->recipients[i];
-        int outcome = (int)one->outcome;
-        if (looked_for ? outcome == PB_OUTCOME(PERMITTED) : request_outcome_open(outcome)) {
-            out[count++] = i;
-            *duplicate = *duplicate || request_is_marked(one);
-        }
-    }
-    trackpro__notify__v1__request_status__free_unpacked(list, NULL);
-    *indices = out;
-    return count;
-}
-
 static enum err send_profile(struct broker *broker, PB(Profile) *wire, struct worker *worker)
 {
     PB(Share) share = PB_INIT(SHARE);
@@ -160,38 +123,6 @@ void lease_tell_share(struct broker *broker, struct worker *worker, uint64_t ver
     if (send_profile(broker, &wire, worker) != ERR_OK) {
         log_debug("send", "verb=PROFILE worker=%s result=dropped", worker->name);
     }
-}
-
-static enum err send_job(struct broker *broker, struct request *request,
-                         const struct profile *profile, struct worker *worker)
-{
-    PB(Job) job = PB_INIT(JOB);
-    if (profile != NULL) {
-        enum err err = lease_give_profile(broker, profile, worker);
-        if (err != ERR_OK) {
-            return err;
-        }
-        job.profile_version = profile->wire.version;
-    }
-    request->profile_version = job.profile_version;
-    bool duplicate = false;
-    job.lease = request->lease;
-    job.producer = request->lane->key.producer;
-    job.attempt = request->attempt + 1;
-    job.accepted_at_ms = request->accepted_at_ms;
-    job.deadline_ms = broker_now_ms(broker) + broker->conf->lease_ms;
-    job.n_recipients = job_recipients(request, &job.recipients, &duplicate);
-    job.possible_duplicate = duplicate;
-    job.look_only = request->look_only;
-    job.earlier_lease = request->earlier_lease;
-    job.edit = request->edit_len > 0 ? PB_UNPACK(request_edit, request->edit_len, request->edit)
-                                     : NULL;
-    enum err err = bus_send(broker->work, &worker->peer, WIRE_JOB, &job.base, request->body);
-    if (job.edit != NULL) {
-        trackpro__notify__v1__request_edit__free_unpacked(job.edit, NULL);
-    }
-    free(job.recipients);
-    return err;
 }
 
 static void return_to_lane(struct broker *broker, struct request *request, const char *reason)
@@ -244,6 +175,40 @@ static void unreachable(struct worker *worker)
     worker->leaving = true;
 }
 
+/* The job could not be sent. */
+static void not_reached(struct broker *broker, struct worker *worker, struct request *request)
+{
+    unreachable(worker);
+    if (request->state == STATE_LEASED) { /* the worker never saw it */
+        return_to_lane(broker, request, "its worker could not be reached");
+        loop_again(broker->loop);
+    }
+}
+
+static void send_parcel(struct broker *broker, struct worker *worker)
+{
+    struct parcel *parcel = &worker->parcel;
+    enum err err = parcel_send(broker, worker);
+    parcel->bytes = 0;
+    while (parcel->count > 0) { /* the last first: each goes back to the head of its lane */
+        struct request *request = parcel->requests[--parcel->count];
+        if (err != ERR_OK) {
+            not_reached(broker, worker, request);
+        } else {
+            wire_blob_free(&request->body); /* the store has it, should it be needed again */
+        }
+    }
+}
+
+/* The settings of the place are with its worker, or on their way. */
+static enum err hand_profile(struct broker *broker, struct request *request,
+                             const struct place *place)
+{
+    request->profile_version = place->profile != NULL ? place->profile->wire.version : 0;
+    return place->profile != NULL ? lease_give_profile(broker, place->profile, place->worker)
+                                  : ERR_OK;
+}
+
 void lease_give(struct broker *broker, struct request *request, const struct place *place)
 {
     struct worker *worker = place->worker;
@@ -259,20 +224,35 @@ void lease_give(struct broker *broker, struct request *request, const struct pla
     }
     request_move(request, broker->ledger, broker_now_ms(broker), &change);
     free(by);
-    if (send_job(broker, request, place->profile, worker) != ERR_OK) {
-        unreachable(worker);
-        if (request->state == STATE_LEASED) { /* the worker never saw it */
-            return_to_lane(broker, request, "its worker could not be reached");
+    if (hand_profile(broker, request, place) != ERR_OK) {
+        not_reached(broker, worker, request);
+        return;
+    }
+    if (!parcel_takes(worker, request)) {
+        send_parcel(broker, worker);
+    }
+    parcel_put(worker, request);
+}
+
+void lease_send(struct broker *broker)
+{
+    struct worker *worker = NULL;
+    TAILQ_FOREACH(worker, &broker->roster.workers, link)
+    {
+        if (worker->parcel.count > 0) {
+            send_parcel(broker, worker);
         }
-    } else {
-        wire_blob_free(&request->body); /* the store has it, should it be needed again */
     }
 }
 
 bool lease_give_early(struct broker *broker, struct request *request, const struct place *place)
 {
     begin(broker, request, place);
-    if (send_job(broker, request, place->profile, place->worker) != ERR_OK) {
+    enum err err = hand_profile(broker, request, place);
+    if (err == ERR_OK) { /* alone: whoever goes early must not wait for others */
+        err = parcel_send_one(broker, place->worker, request);
+    }
+    if (err != ERR_OK) {
         unreachable(place->worker);
         lease_end(broker, request);
         return false;
@@ -349,7 +329,7 @@ static void permit_portion(struct broker *broker, struct request *request,
 {
     PB(Part) part = PB_INIT(PART);
     bool duplicate = false;
-    part.n_recipients = job_recipients(request, &part.recipients, &duplicate);
+    part.n_recipients = parcel_recipients(request, &part.recipients, &duplicate);
     permit_part(broker, request, &part, change);
     free(part.recipients);
 }

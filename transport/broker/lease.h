@@ -41,8 +41,12 @@ enum err lease_give_profile(struct broker *broker, const struct profile *profile
 /* The worker's share of a profile that it has has changed. */
 void lease_tell_share(struct broker *broker, struct worker *worker, uint64_t version);
 
-/* Lease it to the place that was found for it (place.way TO_WORKER) and send the JOB. The leases own the request from here. */
+/* Lease it to the place that was found for it (place.way TO_WORKER). Its JOB leaves now or with lease_send. The leases own
+ * the request from here. */
 void lease_give(struct broker *broker, struct request *request, const struct place *place);
+
+/* Send the jobs that lease_give has collected. At the end of each round of giving, before anything else can happen to them. */
+void lease_send(struct broker *broker);
 
 /* The same before its ACCEPT is on disk (early.h): the JOB leaves, nothing is written, the op of the ACCEPT goes on owning the
  * request. False: the worker could not be reached, and nothing is leased. */

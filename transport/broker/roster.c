@@ -32,6 +32,16 @@ static void forget_capabilities(struct worker *worker)
     worker->capability_count = 0;
 }
 
+static bool has(const struct worker *worker, const char *capability)
+{
+    for (size_t i = 0; i < worker->capability_count; i++) {
+        if (strcmp(worker->capabilities[i], capability) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 struct worker *roster_ready(struct roster *roster, const struct wire_peer *peer,
                             const PB(Ready) *ready)
 {
@@ -53,6 +63,7 @@ struct worker *roster_ready(struct roster *roster, const struct wire_peer *peer,
     for (size_t i = 0; i < ready->n_capabilities && i < ROSTER_CAPABILITIES; i++) {
         worker->capabilities[worker->capability_count++] = mem_text(ready->capabilities[i]);
     }
+    worker->knows_jobs = has(worker, "jobs");
     worker->credit = ready->credit < ROSTER_MAX_CREDIT ? ready->credit : ROSTER_MAX_CREDIT;
     worker->heard_ms = clock_mono_ms();
     worker->heard_wall_ms = clock_wall_ms();
@@ -93,16 +104,6 @@ void roster_fini(struct roster *roster)
         TAILQ_INIT(&worker->leased);
         roster_remove(roster, &worker);
     }
-}
-
-static bool has(const struct worker *worker, const char *capability)
-{
-    for (size_t i = 0; i < worker->capability_count; i++) {
-        if (strcmp(worker->capabilities[i], capability) == 0) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /* "pickup:/srv/drop" serves /srv/drop and everything below it. */

@@ -8,6 +8,7 @@
 #include "broker_conf.h"
 #include "bus.h"
 #include "map.h"
+#include "parcel.h"
 #include "pb.h"
 #include "request.h"
 #include "settings.h"
@@ -31,6 +32,7 @@ struct worker {
     char user[WIRE_USER_BYTES]; /* its key; "" without keys */
     char *capabilities[ROSTER_CAPABILITIES];
     size_t capability_count;
+    bool knows_jobs; /* JOBS, so that several leave in one message */
     uint32_t credit;
     struct request_list leased;
     uint32_t leased_count;
@@ -43,6 +45,7 @@ struct worker {
     struct map *profiles;     /* versions it was given, as keys */
     struct share_seat *seats; /* what it has of profiles' connections (share.h); a list */
     struct map *loads;        /* its jobs: struct share_load by brake (share.h) */
+    struct parcel parcel;     /* jobs that leave for it in this turn */
     struct part_list granted;
     struct part_list denied;
     struct part_list settled;

@@ -519,5 +519,6 @@ void schedule_pump(struct schedule *schedule)
         return;
     }
     dispatch(schedule);
+    lease_send(schedule->broker);
     map_each(schedule->lanes, refill, schedule);
 }

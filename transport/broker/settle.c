@@ -305,6 +305,12 @@ static void result_one(struct broker *broker, struct worker *worker, PB(JobResul
         give_back(broker, request, "given back by its worker");
         return;
     }
+    if (result->n_results == 0) {
+        /* Not even how many recipients there are: given out again, it would come back the same way. */
+        settle_undecided(broker, request, PB_OUTCOME(REFUSED),
+                         "its worker cannot read the request");
+        return;
+    }
     take_result(broker, request, result);
 }
 
