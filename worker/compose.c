@@ -457,7 +457,12 @@ static void fill_names(struct compose *c)
     const char *const texts[] = {c->input->producer, c->input->request->id,
                                  d->recipients[0].address};
     uint8_t digest[DIGEST_BYTES];
-    digest_texts(texts, c->input->one_each ? 3 : 2, digest);
+    size_t count = c->input->one_each ? 3 : 2;
+    if (c->input->digests != NULL) {
+        digest_maker_texts(c->input->digests, texts, count, digest);
+    } else {
+        digest_texts(texts, count, digest);
+    }
     digest_hex(digest, MIME_ID_CHARS / 2, c->id);
     char *at = d->message_id;
     memcpy(at, c->id, MIME_ID_CHARS);

@@ -21,7 +21,8 @@ struct compose_input {
     size_t recipient_count;
     bool
         ascii_only; /* write addresses that need SMTPUTF8 in To, Cc and Reply-To in a way that does not */
-    bool one_each;           /* split: the To header names this part's recipient only */
+    bool one_each;                /* split: the To header names this part's recipient only */
+    struct digest_maker *digests; /* for the names of the mail; null = one is made for each */
     struct dkim_keys *keys;  /* for signing; may be null when the plan asks for no signature */
     bool possible_duplicate; /* adds X-TrackPro-Possible-Duplicate: yes */
 };

@@ -311,6 +311,7 @@ static enum err compose_part(const struct part *part, bool ascii_only,
         .recipient_count = slice->count,
         .ascii_only = ascii_only,
         .one_each = job->one_each,
+        .digests = job->host->digests,
         .keys = job->host->keys,
         .possible_duplicate = job->lease.possible_duplicate,
     };

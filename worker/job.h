@@ -24,6 +24,7 @@ struct job_host {
     void *arg;
     struct diary *diary;          /* may be null */
     struct dkim_keys *keys;       /* for signing */
+    struct digest_maker *digests; /* for names of mails; may be null */
     const struct seal_keys *seal; /* for sealed: passwords; may be null */
     /* The job is there, before anything of it is started. */
     void (*begun)(void *arg, struct job *job);

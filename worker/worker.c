@@ -566,9 +566,11 @@ enum err worker_start(struct worker *worker, const struct worker_conf *conf, str
         secret_keys_read((const char *const *)conf->sealed_certificates.items,
                          (const char *const *)conf->sealed_keys.items, &worker->seal, why);
     worker->keys = dkim_keys_new(worker->seal);
+    worker->digests = digest_maker_new();
     worker->host = (struct job_host){.arg = worker,
                                      .diary = worker->diary,
                                      .keys = worker->keys,
+                                     .digests = worker->digests,
                                      .seal = worker->seal,
                                      .begun = host_begun,
                                      .ask = host_ask,
@@ -642,6 +644,7 @@ void worker_stop(struct worker *worker)
     diary_leave(&worker->diary);
     reports_fini(&worker->reports);
     dkim_keys_free(&worker->keys);
+    digest_maker_free(&worker->digests);
     seal_keys_free(&worker->seal);
     map_each(worker->jobs, abandon_job, NULL); /* cut off at the drain's deadline */
     map_clear(&worker->jobs);

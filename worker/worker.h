@@ -31,7 +31,8 @@ struct worker {
     struct map *profiles;   /* by version: struct job_profile */
     struct map *jobs;       /* by lease: struct job */
     struct dkim_keys *keys;
-    struct diary *diary; /* null when it cannot be kept */
+    struct digest_maker *digests; /* for names of mails */
+    struct diary *diary;          /* null when it cannot be kept */
     struct reports reports;
     struct ask_list *asks;
     struct probes *probes; /* tests of settings under way */

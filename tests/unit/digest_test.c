@@ -34,6 +34,12 @@ static void texts_are_digested_with_their_borders(void **state)
     assert_memory_not_equal(a, b, sizeof a);
     digest_sha256("ab\0c", 5, b); /* each with its NUL */
     assert_memory_equal(a, b, sizeof a);
+    struct digest_maker *maker = digest_maker_new();
+    for (int i = 0; i < 2; i++) { /* the second time out of the same context */
+        digest_maker_texts(maker, one, 2, b);
+        assert_memory_equal(a, b, sizeof a);
+    }
+    digest_maker_free(&maker);
 }
 
 static void uuids_are_of_version_7_and_rise(void **state)

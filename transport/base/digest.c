@@ -24,15 +24,9 @@ void digest_sha256(const void *data, size_t len, uint8_t out[DIGEST_BYTES])
 
 void digest_texts(const char *const texts[], size_t count, uint8_t out[DIGEST_BYTES])
 {
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
-    int good = context != NULL && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1;
-    for (size_t i = 0; good && i < count; i++) {
-        good = EVP_DigestUpdate(context, texts[i], strlen(texts[i]) + 1) == 1;
-    }
-    if (!good || EVP_DigestFinal_ex(context, out, NULL) != 1) {
-        bug("SHA-256 is not available");
-    }
-    EVP_MD_CTX_free(context);
+    struct digest_maker *maker = digest_maker_new();
+    digest_maker_texts(maker, texts, count, out);
+    digest_maker_free(&maker);
 }
 
 struct digest_maker *digest_maker_new(void)
@@ -60,6 +54,18 @@ void digest_maker_run(struct digest_maker *maker, const struct digest_part parts
     int good = EVP_DigestInit_ex(maker->context, NULL, NULL) == 1;
     for (size_t i = 0; good && i < count; i++) {
         good = EVP_DigestUpdate(maker->context, parts[i].data, parts[i].len) == 1;
+    }
+    if (!good || EVP_DigestFinal_ex(maker->context, out, NULL) != 1) {
+        bug("SHA-256 is not available");
+    }
+}
+
+void digest_maker_texts(struct digest_maker *maker, const char *const texts[], size_t count,
+                        uint8_t out[DIGEST_BYTES])
+{
+    int good = EVP_DigestInit_ex(maker->context, NULL, NULL) == 1;
+    for (size_t i = 0; good && i < count; i++) {
+        good = EVP_DigestUpdate(maker->context, texts[i], strlen(texts[i]) + 1) == 1;
     }
     if (!good || EVP_DigestFinal_ex(maker->context, out, NULL) != 1) {
         bug("SHA-256 is not available");

@@ -28,6 +28,10 @@ void digest_maker_free(struct digest_maker **maker);
 void digest_maker_run(struct digest_maker *maker, const struct digest_part parts[],
                       size_t count, uint8_t out[DIGEST_BYTES]);
 
+/* As digest_texts, without the setting up. */
+void digest_maker_texts(struct digest_maker *maker, const char *const texts[], size_t count,
+                        uint8_t out[DIGEST_BYTES]);
+
 /* The first bytes of data as lower-case hex; out has 2 * len + 1 bytes; returns out. */
 const char *digest_hex(const uint8_t *data, size_t len, char *out);
 

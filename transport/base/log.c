@@ -6,6 +6,7 @@
 
 #include "buf.h"
 #include "clock.h"
+#include "digits.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -43,18 +44,37 @@ bool log_enabled(enum log_level level)
     return level <= max_level;
 }
 
+/* Put a word at line[used], as much of it as leaves room for the line's end; returns the new length. */
+static size_t put_word(char line[LINE_BYTES], size_t used, const char *word)
+{
+    size_t len = strlen(word);
+    size_t room = LINE_BYTES - 2 - used;
+    len = len < room ? len : room;
+    // NOLINTNEXTLINE(bugprone-not-null-terminated-result): the line ends with its length
+    memcpy(line + used, word, len);
+    return used + len;
+}
+
+static size_t put_head(char line[LINE_BYTES], enum log_level level, const char *event)
+{
+    char pid[DIGITS_MAX + 1];
+    *digits_put(pid, (uint64_t)(program_pid != 0 ? program_pid : (long)getpid()), 1) = '\0';
+    const char *const words[] = {
+        " ", level_names[level], " ", program_name, "[", pid, "] ", event, " "};
+    size_t used = strlen(clock_text(clock_wall_ms(), line));
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        used = put_word(line, used, words[i]);
+    }
+    return used;
+}
+
 /* One line with its end into `line`; returns its length. */
 static size_t put_line(char line[LINE_BYTES], enum log_level level, const char *event,
                        const char *fmt, va_list args)
 {
-    size_t used = strlen(clock_text(clock_wall_ms(), line));
-    int head = snprintf(line + used, LINE_BYTES - used, " %s %s[%ld] %s ", level_names[level],
-                        program_name, program_pid != 0 ? program_pid : (long)getpid(), event);
-    used += head > 0 ? (size_t)head : 0;
-    if (used < LINE_BYTES - 2) {
-        int body = vsnprintf(line + used, LINE_BYTES - used - 1, fmt, args);
-        used += body > 0 ? (size_t)body : 0;
-    }
+    size_t used = put_head(line, level, event);
+    int body = vsnprintf(line + used, LINE_BYTES - used - 1, fmt, args);
+    used += body > 0 ? (size_t)body : 0;
     if (used > LINE_BYTES - 2) {
         used = LINE_BYTES - 2;
     }
@@ -84,6 +104,14 @@ void log_write(enum log_level level, const char *event, const char *fmt, ...)
     errno = saved;
 }
 
+static void add_line(struct buf *batch, const char *line, size_t len)
+{
+    if (batch->len + len > batch->max) {
+        log_flush(batch);
+    }
+    buf_add(batch, line, len);
+}
+
 void log_add(struct buf *batch, enum log_level level, const char *event, const char *fmt, ...)
 {
     if (!log_enabled(level)) {
@@ -95,10 +123,24 @@ void log_add(struct buf *batch, enum log_level level, const char *event, const c
     va_start(args, fmt);
     size_t len = put_line(line, level, event, fmt, args);
     va_end(args);
-    if (batch->len + len > batch->max) {
-        log_flush(batch);
+    add_line(batch, line, len);
+    errno = saved;
+}
+
+void log_add_words(struct buf *batch, enum log_level level, const char *event,
+                   const char *const words[], size_t count)
+{
+    if (!log_enabled(level)) {
+        return;
     }
-    buf_add(batch, line, len);
+    int saved = errno;
+    char line[LINE_BYTES];
+    size_t used = put_head(line, level, event);
+    for (size_t i = 0; i < count; i++) {
+        used = put_word(line, used, words[i]);
+    }
+    line[used++] = '\n';
+    add_line(batch, line, used);
     errno = saved;
 }
 

@@ -7,6 +7,7 @@
 #include "err.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 enum log_level {
     LOG_LEVEL_ERROR, /* something is lost or stopped until a person acts */
@@ -34,6 +35,11 @@ void log_write(enum log_level level, const char *event, const char *fmt, ...) PR
 struct buf;
 void log_add(struct buf *batch, enum log_level level, const char *event, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
+
+/* As log_add, of words that are put one behind the other as they are: for what is said with every message, where printf(3) costs
+ * more than the rest. The words make the key=value pairs and their blanks; count of them, none null. */
+void log_add_words(struct buf *batch, enum log_level level, const char *event,
+                   const char *const words[], size_t count);
 
 /* Write a batch in one write(2) and empty it. errno is kept. */
 void log_flush(struct buf *batch);

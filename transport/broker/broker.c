@@ -5,6 +5,7 @@
 #include "broker.h"
 
 #include "clock.h"
+#include "digest.h"
 #include "gate.h"
 #include "inquiry.h"
 #include "keep.h"
@@ -342,6 +343,7 @@ enum err broker_start(struct broker *broker, const struct broker_conf *conf, str
     broker->started_at_ms = broker_now_ms(broker);
     broker->zmq_context = bus_context_new();
     buf_init(&broker->deliveries, LOG_BATCH_BYTES);
+    broker->digests = digest_maker_new();
     roster_init(&broker->roster);
     enum err err = ERR_OK;
     if (read_profiles(broker) != ERR_OK) {
@@ -418,6 +420,7 @@ void broker_stop(struct broker *broker)
     supersede_fini(broker);
     log_flush(&broker->deliveries);
     buf_fini(&broker->deliveries);
+    digest_maker_free(&broker->digests);
     schedule_fini(&broker->schedule);
     request_index_fini(&broker->in_memory);
     map_clear(&broker->fates);

@@ -59,10 +59,11 @@ struct broker {
     struct loop_timer tick;
     int64_t started_at_ms;
     struct steady steady;
-    size_t accepting;       /* requests whose accept is not committed yet */
-    size_t accepting_bytes; /* of them */
-    struct buf deliveries;  /* log lines of this turn */
-    uint64_t poisoned;      /* requests set aside since the start */
+    size_t accepting;             /* requests whose accept is not committed yet */
+    size_t accepting_bytes;       /* of them */
+    struct digest_maker *digests; /* of requests as they come in */
+    struct buf deliveries;        /* log lines of this turn */
+    uint64_t poisoned;            /* requests set aside since the start */
     struct act_pace act_pace;
     bool draining;
     char closed

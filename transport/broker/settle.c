@@ -7,6 +7,7 @@
 
 #include "broker.h"
 #include "conclude.h"
+#include "digits.h"
 #include "early.h"
 #include "fate.h"
 #include "log.h"
@@ -96,22 +97,41 @@ void settle_expired(struct broker *broker, struct request *request)
 
 /* ---- a worker's result ---- */
 
+static const char *number(char out[DIGITS_MAX + 1], uint64_t value)
+{
+    *digits_put(out, value, 1) = '\0';
+    return out;
+}
+
+static void log_one_delivery(struct broker *broker, const struct request *request,
+                             const PB(JobResult) *result, const PB(RecipientResult) *one)
+{
+    const ProtobufCEnumValue *outcome =
+        protobuf_c_enum_descriptor_get_value(PB_DESCRIPTOR(outcome), (int)one->outcome);
+    const char *at = strrchr(one->address, '@');
+    char quoted[LOG_QUOTE_BYTES];
+    char attempt[DIGITS_MAX + 1];
+    char code[DIGITS_MAX + 1];
+    char delay[DIGITS_MAX + 1];
+    const char *const words[] = {"request=",    request->id,
+                                 " to-domain=", at != NULL ? at + 1 : "",
+                                 " server=",    result->server,
+                                 " attempt=",   number(attempt, request->attempt),
+                                 " code=",      number(code, one->smtp_code),
+                                 " enhanced=",  one->enhanced_code,
+                                 " delay_ms=",  number(delay, result->duration_ms),
+                                 " outcome=",   outcome != NULL ? outcome->name : "?",
+                                 " class=",     pb_class_word((int)one->failure_class),
+                                 " text=",      log_quote(one->text, quoted)};
+    log_add_words(&broker->deliveries, LOG_LEVEL_INFO, "delivery", words,
+                  sizeof words / sizeof words[0]);
+}
+
 static void log_delivery(struct broker *broker, const struct request *request,
                          const PB(JobResult) *result)
 {
     for (size_t i = 0; i < result->n_results && log_enabled(LOG_LEVEL_INFO); i++) {
-        const PB(RecipientResult) *one = result->results[i];
-        const ProtobufCEnumValue *outcome =
-            protobuf_c_enum_descriptor_get_value(PB_DESCRIPTOR(outcome), (int)one->outcome);
-        char quoted[LOG_QUOTE_BYTES];
-        log_add(&broker->deliveries, LOG_LEVEL_INFO, "delivery",
-                "request=%s to-domain=%s server=%s attempt=%u code=%u enhanced=%s delay_ms=%u "
-                "outcome=%s class=%s text=%s",
-                request->id,
-                strrchr(one->address, '@') != NULL ? strrchr(one->address, '@') + 1 : "",
-                result->server, request->attempt, one->smtp_code, one->enhanced_code,
-                result->duration_ms, outcome != NULL ? outcome->name : "?",
-                pb_class_word((int)one->failure_class), log_quote(one->text, quoted));
+        log_one_delivery(broker, request, result, result->results[i]);
     }
 }
 
