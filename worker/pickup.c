@@ -1,17 +1,17 @@
 /* The pickup back end: files for a consumer that polls a folder (IIS SMTP, Exchange, or the
  * like).
  *
- *   start ─► its turn ─► WRITE (thread) ─► ask ─► permit ─► HAND_OVER (thread, many files one fsync) ─► done
- *                                        └──► DROP (thread) ─► done         LOOK (thread) ─► done
+ *   start ─► its turn ─► WRITE ─► NAME ─► ask ─► permit ─► HAND_OVER ─► done
+ *                                          └──► DROP ─► done            LOOK ─► done          (steps in capitals: by a thread)
  *
  * fsync blocks, so files are written by a few threads with one queue: this and store_thread
  * are the only places where threads share memory. Everything shared is in struct pickup
  * below its mutex; a task belongs to whoever took it off a list, and a delivery is only read
  * while a thread has it. The loop hears of results through an eventfd, once for many.
  *
- * A hand-over takes along all others that wait for the same folder, and no two run at once
- * in one folder: so renames that come while a folder is being synced share the next fsync,
- * without any timer. */
+ * Both names of a file, .part before the permit and .eml behind it, become durable by an fsync of the folder. Whoever is to sync a
+ * folder takes along all others that wait for that, and no two sync one folder at once: so what comes while a folder is being
+ * synced shares the next fsync, without any timer. */
 #include "pickup.h"
 
 #include "clock.h"
@@ -40,7 +40,15 @@ enum {
     FIRST_WAIT_MS = 100 /* … with waits of 0.1, 0.2, 0.4, 0.8 and 1.6 s between them */
 };
 
-enum pickup_step { STEP_WRITE, STEP_HAND_OVER, STEP_DROP, STEP_LOOK, STEP_CALL, STEP_COUNT };
+enum pickup_step {
+    STEP_WRITE,     /* the .part, its bytes durable */
+    STEP_NAME,      /* the name of the .part durable */
+    STEP_HAND_OVER, /* renamed, the new name durable */
+    STEP_DROP,
+    STEP_LOOK,
+    STEP_CALL,
+    STEP_COUNT
+};
 
 /* One delivery (or a call for another file of this back end); belongs to the loop, the queue, a thread or the list of results, one at a
  * time. */
@@ -88,7 +96,7 @@ struct pickup {
     struct task_list queue;
     struct task_list results;
     const char
-        *syncing[THREADS_MAX]; /* folders that a hand-over is at, one a thread; null = none */
+        *syncing[THREADS_MAX]; /* folders that are being synced, one a thread; null = none */
     bool stopping;
 };
 
@@ -134,6 +142,7 @@ static void run_write(struct pickup *pickup, struct pickup_task *task)
     }
     if (task->folder_fd >= 0) {
         pickup_folder_write(task->folder_fd, task->delivery, &task->result);
+        task->inode = task->result.inode;
     }
 }
 
@@ -152,14 +161,14 @@ static void run_drop(struct pickup *pickup, struct pickup_task *task)
     pickup_folder_take_back(task->folder_fd, task->delivery->file_name, task->inode);
 }
 
-/* Leave the trace of those of a group that are, or are about to be, in the folder; without them none. */
+/* Leave the trace of those of a group, up to `end`, that are, or are about to be, in the folder; without them none. */
 static void leave_trace(const struct pickup *pickup, const struct pickup_task *group,
-                        char name[TRACE_FILE_BYTES])
+                        const struct pickup_task *end, char name[TRACE_FILE_BYTES])
 {
     struct buf trace;
     size_t count = 0;
     pickup_trace_begin(&trace, pickup->instance);
-    for (const struct pickup_task *task = group; task != NULL; task = task->next) {
+    for (const struct pickup_task *task = group; task != end; task = task->next) {
         int outcome = task->result.outcome;
         if (outcome == PB_OUTCOME(PENDING) || outcome == PB_OUTCOME(DELIVERED)) {
             pickup_trace_add(&trace, task->delivery);
@@ -173,44 +182,52 @@ static void leave_trace(const struct pickup *pickup, const struct pickup_task *g
     buf_fini(&trace);
 }
 
-/* Rename all files of a group. With followed files: the trace first, so that none is taken unseen; and when one could not be
+/* Rename the files of a group that are handed over. With followed files: the trace first, so that none is taken unseen; and when one could not be
  * renamed, a trace without it, for it would look like one that was taken when its .part goes. */
-static void rename_group(const struct pickup *pickup, struct pickup_task *group)
+static void rename_group(const struct pickup *pickup, struct pickup_task *group,
+                         const struct pickup_task *names)
 {
     char before[TRACE_FILE_BYTES] = "";
     char after[TRACE_FILE_BYTES] = "";
     bool failed = false;
-    for (struct pickup_task *task = group; task != NULL; task = task->next) {
+    for (struct pickup_task *task = group; task != names; task = task->next) {
         task->result = (struct pickup_result){.outcome = PB_OUTCOME(PENDING)};
     }
     if (pickup->instance[0] != '\0') {
-        leave_trace(pickup, group, before);
+        leave_trace(pickup, group, names, before);
     }
-    for (struct pickup_task *task = group; task != NULL; task = task->next) {
+    for (struct pickup_task *task = group; task != names; task = task->next) {
         pickup_folder_hand_over(task->folder_fd, task->delivery->file_name, task->inode,
                                 &task->result);
         failed = failed || (task->result.outcome != PB_OUTCOME(PENDING) &&
                             task->result.outcome != PB_OUTCOME(DELIVERED));
     }
     if (failed && before[0] != '\0') {
-        leave_trace(pickup, group, after);
+        leave_trace(pickup, group, names, after);
         pickup_trace_remove(group->folder_fd, before);
     }
 }
 
-/* A group of hand-overs into one folder: rename all, then one fsync. */
-static void run_hand_over(struct pickup *pickup, struct pickup_task *group)
+/* A group of one folder: rename those that are handed over, which come first, then one fsync for all. */
+static void run_group(struct pickup *pickup, struct pickup_task *group)
 {
-    struct pickup_result synced = {.outcome = PB_OUTCOME(PENDING)};
-    rename_group(pickup, group);
-    for (struct pickup_task *task = group; task != NULL; task = task->next) {
-        if (task->result.outcome != PB_OUTCOME(PENDING)) {
-            continue;
+    int folder_fd = group->folder_fd;
+    struct pickup_task *names = group;
+    while (names != NULL && names->step == STEP_HAND_OVER) {
+        names = names->next;
+    }
+    if (names != group) {
+        rename_group(pickup, group, names);
+    }
+    int number = pickup_folder_sync(folder_fd);
+    for (struct pickup_task *task = group; task != names; task = task->next) {
+        if (task->result.outcome == PB_OUTCOME(PENDING)) {
+            pickup_folder_say_handed_over(number, &task->result);
         }
-        if (synced.outcome == PB_OUTCOME(PENDING)) {
-            pickup_folder_sync(task->folder_fd, &synced);
-        }
-        task->result = synced;
+    }
+    for (struct pickup_task *task = names; task != NULL; task = task->next) {
+        pickup_folder_say_written(task->folder_fd, task->delivery->file_name, task->inode,
+                                  number, &task->result);
     }
 }
 
@@ -223,8 +240,8 @@ static void run_call(struct pickup *pickup, struct pickup_task *task)
 typedef void step_fn(struct pickup *pickup, struct pickup_task *task);
 
 static step_fn *const step_fns[STEP_COUNT] = {
-    [STEP_WRITE] = run_write, [STEP_HAND_OVER] = run_hand_over, [STEP_DROP] = run_drop,
-    [STEP_LOOK] = run_look,   [STEP_CALL] = run_call,
+    [STEP_WRITE] = run_write, [STEP_NAME] = run_group, [STEP_HAND_OVER] = run_group,
+    [STEP_DROP] = run_drop,   [STEP_LOOK] = run_look,  [STEP_CALL] = run_call,
 };
 
 static bool is_being_synced(const struct pickup *pickup, const char *folder)
@@ -237,23 +254,34 @@ static bool is_being_synced(const struct pickup *pickup, const char *folder)
     return false;
 }
 
-/* All hand-overs for the folder of `first` that wait in the queue, behind it. */
-static void take_group(struct pickup *pickup, struct pickup_task *first)
+static bool needs_sync(const struct pickup_task *task)
 {
-    struct task_list group = {first, first};
+    return task->step == STEP_NAME || task->step == STEP_HAND_OVER;
+}
+
+/* All that waits in the queue for a sync of the folder of `first`, with it: hand-overs, then names. Returns the first of them. */
+static struct pickup_task *take_group(struct pickup *pickup, struct pickup_task *first)
+{
+    struct task_list groups[STEP_COUNT] = {{NULL, NULL}};
     struct pickup_task *before = NULL;
     struct pickup_task *at = pickup->queue.first;
     size_t count = 1;
+    list_add(&groups[first->step], first);
     while (at != NULL && count < GROUP_MAX) {
         struct pickup_task *next = at->next;
-        if (at->step == STEP_HAND_OVER && strcmp(folder_of(at), folder_of(first)) == 0) {
-            list_add(&group, list_take_after(&pickup->queue, before));
+        if (needs_sync(at) && strcmp(folder_of(at), folder_of(first)) == 0) {
+            list_add(&groups[at->step], list_take_after(&pickup->queue, before));
             count++;
         } else {
             before = at;
         }
         at = next;
     }
+    if (groups[STEP_HAND_OVER].first == NULL) {
+        return groups[STEP_NAME].first;
+    }
+    groups[STEP_HAND_OVER].last->next = groups[STEP_NAME].first;
+    return groups[STEP_HAND_OVER].first;
 }
 
 /* The first task that may run now, with its group; null when there is none. Mutex held. */
@@ -261,25 +289,34 @@ static struct pickup_task *take_task(struct pickup *pickup, size_t self)
 {
     struct pickup_task *before = NULL;
     for (struct pickup_task *at = pickup->queue.first; at != NULL; before = at, at = at->next) {
-        if (at->step == STEP_HAND_OVER && is_being_synced(pickup, folder_of(at))) {
+        if (needs_sync(at) && is_being_synced(pickup, folder_of(at))) {
             continue;
         }
         struct pickup_task *task = list_take_after(&pickup->queue, before);
-        if (task->step == STEP_HAND_OVER) {
-            take_group(pickup, task);
+        if (needs_sync(task)) {
             pickup->syncing[self] = folder_of(task);
+            return take_group(pickup, task);
         }
         return task;
     }
     return NULL;
 }
 
-/* Mutex held. */
+/* A written file goes on by itself, everything else back to the loop. Mutex held. */
 static void give_results(struct pickup *pickup, struct pickup_task *task, size_t self)
 {
-    bool wake = pickup->results.first == NULL;
     bool synced = pickup->syncing[self] != NULL;
     pickup->syncing[self] = NULL;
+    if (task->step == STEP_WRITE && task->result.outcome == PB_OUTCOME(PENDING)) {
+        bool others = pickup->queue.first != NULL;
+        task->step = STEP_NAME;
+        list_add(&pickup->queue, task);
+        if (others) { /* this thread takes one of them */
+            (void)pthread_cond_signal(&pickup->work);
+        }
+        return;
+    }
+    bool wake = pickup->results.first == NULL;
     while (task != NULL) {
         struct pickup_task *next = task->next;
         list_add(&pickup->results, task);
@@ -409,6 +446,9 @@ static bool try_again(struct pickup_task *task)
     if (!task->result.again || ++task->tries >= TRIES) {
         return false;
     }
+    if (task->step == STEP_NAME) {
+        task->step = STEP_WRITE; /* its .part is gone */
+    }
     log_debug("pickup", "file=%s try=%u text=\"%s\"", task->delivery->file_name, task->tries,
               task->result.text);
     wait_for(task->pickup, task, (int64_t)FIRST_WAIT_MS << (task->tries - 1));
@@ -436,9 +476,8 @@ static void take_result(struct pickup_task *task)
         task->result =
             (struct pickup_result){.outcome = PB_OUTCOME(DEFERRED), .text = "permit denied"};
     }
-    if (task->step == STEP_WRITE && task->result.outcome == PB_OUTCOME(PENDING)) {
+    if (task->step == STEP_NAME && task->result.outcome == PB_OUTCOME(PENDING)) {
         task->tries = 0;
-        task->inode = task->result.inode;
         task->delivery->owner->ask(task->delivery->owner_arg, task->delivery);
         return;
     }

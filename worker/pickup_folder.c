@@ -1,7 +1,7 @@
 /* Pickup folders: blocking file work, no threads and no delivery state in here.
  *
  * Durable before the permit means the bytes and the name: fsync of the file, then of the
- * folder (fsync(2) does not promise the name with the file). A name is never written in
+ * folder (fsync(2) does not promise the name with the file), which is the caller's: one for many files. A name is never written in
  * place and never reused: the consumer polls and would take half a file. EIO and its like
  * after a rename was tried can mean either, on a network file system; then the folder is
  * looked at. */
@@ -289,9 +289,6 @@ void pickup_folder_write(int folder_fd, const struct delivery *delivery,
     if (close(fd) != 0 && number == 0) {
         number = errno; /* close(2): NFS tells of a full disk here */
     }
-    if (number == 0 && fsync(folder_fd) != 0) {
-        number = errno;
-    }
     if (number != 0) {
         (void)unlinkat(folder_fd, part, 0);
         say_errno(result, number, "pickup: cannot write the file");
@@ -351,11 +348,30 @@ void pickup_folder_hand_over(int folder_fd, const char *name, ino_t inode,
     }
 }
 
-void pickup_folder_sync(int folder_fd, struct pickup_result *result)
+int pickup_folder_sync(int folder_fd)
+{
+    return fsync(folder_fd) == 0 ? 0 : errno;
+}
+
+void pickup_folder_say_written(int folder_fd, const char *name, ino_t inode, int number,
+                               struct pickup_result *result)
+{
+    char part[NAME_BYTES];
+    *result = (struct pickup_result){.outcome = PB_OUTCOME(PENDING), .inode = inode};
+    if (number == 0) {
+        return;
+    }
+    if (is_file(folder_fd, part_name(name, part), inode)) {
+        (void)unlinkat(folder_fd, part, 0);
+    }
+    say_errno(result, number, "pickup: cannot write the file");
+}
+
+void pickup_folder_say_handed_over(int number, struct pickup_result *result)
 {
     say(result, PB_OUTCOME(DELIVERED), "in the folder");
-    if (fsync(folder_fd) != 0) {
-        say_errno(result, errno, "pickup: renamed, but the folder could not be made durable");
+    if (number != 0) {
+        say_errno(result, number, "pickup: renamed, but the folder could not be made durable");
         result->outcome = PB_OUTCOME(UNKNOWN);
         result->again = false;
     }

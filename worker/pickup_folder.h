@@ -3,7 +3,7 @@
  *
  *   file on disk             meaning                                   left by
  *   neither                  not begun, or taken by the consumer       start; the consumer
- *   .NAME.part               written and durable, not handed over      pickup_folder_write
+ *   .NAME.part               written, before its permit durable        pickup_folder_write
  *   .NAME.back               taken back: certainly not handed over     pickup_folder_take_back, _look
  *   NAME.eml                 handed over: the consumer may take it     pickup_folder_hand_over
  *
@@ -34,7 +34,8 @@ struct pickup_result {
 int pickup_folder_open(const char *folder, const char *const *roots,
                        struct pickup_result *result);
 
-/* Write .NAME.part and make it durable. PENDING: done; DELIVERED: NAME.eml is there already. */
+/* Write .NAME.part and make its bytes durable; its name becomes so by pickup_folder_sync. PENDING: done; DELIVERED: NAME.eml is there
+ * already. */
 void pickup_folder_write(int folder_fd, const struct delivery *delivery,
                          struct pickup_result *result);
 
@@ -44,9 +45,15 @@ void pickup_folder_write(int folder_fd, const struct delivery *delivery,
 void pickup_folder_hand_over(int folder_fd, const char *name, ino_t inode,
                              struct pickup_result *result);
 
-/* fsync of the folder: one for all files handed over before. DELIVERED, or UNKNOWN when it
- * fails. */
-void pickup_folder_sync(int folder_fd, struct pickup_result *result);
+/* fsync of the folder: one for all files written and handed over before. Returns 0, or errno. */
+int pickup_folder_sync(int folder_fd);
+
+/* What that sync means for a file.
+ *  number  what it returned
+ * Written: PENDING, it may be handed over; else its .part is removed again, if it is still this one. Handed over: DELIVERED, or UNKNOWN. */
+void pickup_folder_say_written(int folder_fd, const char *name, ino_t inode, int number,
+                               struct pickup_result *result);
+void pickup_folder_say_handed_over(int number, struct pickup_result *result);
 
 /* Rename .NAME.part to .NAME.back, if it is still the file that pickup_folder_write made. Not removed: whoever looks later, because
  * the disk says that this attempt had its permit, must see that it came to nothing. */
