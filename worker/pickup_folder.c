@@ -158,23 +158,21 @@ static int open_below(int root_fd, const char *rest)
 static int open_in_root(const char *folder, const char *root)
 {
     const char *rest = below(folder, root);
-    char *real = realpath(root, NULL);
-    if (rest == NULL && real != NULL) {
-        rest = below(folder, real);
+    if (rest == NULL) {
+        char *real = realpath(root, NULL);
+        rest = real != NULL ? below(folder, real) : NULL;
+        free(real);
     }
     if (rest == NULL || has_dot_dot(rest)) {
-        free(real);
         return -2;
     }
-    int fd = -1;
-    int root_fd = open(real != NULL ? real : root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    int saved = errno;
-    if (root_fd >= 0) {
-        fd = open_below(root_fd, rest);
-        saved = errno;
-        (void)close(root_fd);
+    int root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (root_fd < 0) {
+        return -1;
     }
-    free(real);
+    int fd = open_below(root_fd, rest);
+    int saved = errno;
+    (void)close(root_fd);
     errno = saved;
     return fd;
 }
@@ -246,8 +244,10 @@ static int write_all(int fd, const struct buf *content)
 static int open_new(int folder_fd, const char *part)
 {
     int fd = -1;
-    for (int tries = 0; fd < 0 && tries < 3; tries++) {
-        (void)unlinkat(folder_fd, part, 0);
+    for (int tries = 0; fd < 0 && tries < 4; tries++) {
+        if (tries > 0) {
+            (void)unlinkat(folder_fd, part, 0);
+        }
         /* 0660: the consumer is often another user of the same group. */
         fd =
             openat(folder_fd, part, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0660);
@@ -322,7 +322,9 @@ void pickup_folder_hand_over(int folder_fd, const char *name, ino_t inode,
     char part[NAME_BYTES];
     char final[NAME_BYTES];
     *result = (struct pickup_result){.outcome = PB_OUTCOME(PENDING)};
-    if (exists(folder_fd, part_name(name, part)) && !is_file(folder_fd, part, inode)) {
+    struct stat info;
+    bool there = fstatat(folder_fd, part_name(name, part), &info, AT_SYMLINK_NOFOLLOW) == 0;
+    if (there && info.st_ino != inode) {
         say(result, PB_OUTCOME(DEFERRED), "pickup: a later attempt has taken its place");
         result->again = true; /* a network file system may have said another number */
         return;
