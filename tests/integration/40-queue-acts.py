@@ -5,6 +5,7 @@ import subprocess
 import time
 
 from tpn_harness import check, check_equal, find_program, parse_mail, run, smtp_profile, wait_until
+from tpn_stage import PlainWorker
 from tpn_wire import outcome_name
 
 LATE = {"retry": {"delays": ["1h"]}}
@@ -52,6 +53,27 @@ def test_held_waits_until_released(lab):
     for act in (b"hold", b"release", b"cancel"):
         check(any(act in record for record in acts), f"no audit record of {act.decode()}")
     check(any(b"wrong list?" in record for record in acts), "the reason stands in the audit log")
+
+
+def test_an_old_worker_gets_nothing_that_was_edited(lab):
+    """It would pass over what it does not know, and send it to whom the producer wrote."""
+    sink = lab.sink()
+    broker = lab.broker({"lab": smtp_profile(sink.port)}, LATE)
+    publisher = lab.publisher(broker)
+    publisher.submit(lab.request("edited", to=["old@e.test"]))
+    publisher.submit(lab.request("plain"))
+    check_equal(lab.tpn(broker, "queue", "edit", "edited", "--recipient", "old@e.test=new@e.test").returncode, 0, "edit")
+    old = PlainWorker(lab, broker)
+    lease = old.job().lease
+    old.ask(lease)
+    check_equal([part.lease for part in old.permit().granted], [lease], "permit")
+    old.report(lease, "plain", lab.pb.OUTCOME_DELIVERED, smtp_code=250)
+    old.say(b"TPN1.CREDIT", lab.pb.Credit(jobs=1))
+    wait_until(lambda: publisher.state("plain") == "SENT", "the job that the old worker got")
+    check_equal(publisher.state("edited"), "ACCEPTED", "the other one")
+    lab.worker(broker)
+    wait_until(lambda: publisher.state("edited") == "SENT", "a worker that knows edits")
+    check_equal(sink.count(), 1, "mails")
 
 
 def test_edit_then_retry(lab):

@@ -120,6 +120,7 @@ static bool fail_over(struct broker *broker, struct request *request, const stru
                               .alone = poison_suspect(request)};
         const struct roster_wish wish = {.route = other->plan.route,
                                          .folder = other->plan.folder,
+                                         .edited = request->edit_len > 0,
                                          .fits = fits,
                                          .arg = &wants};
         place->worker = roster_pick(&broker->roster, &wish);
@@ -160,8 +161,11 @@ struct place place_find(struct broker *broker, struct request *request)
     struct place place = {.way = PLACE_WAIT};
     struct wants wants = {
         .broker = broker, .brake = request->lane->brake, .alone = poison_suspect(request)};
-    struct roster_wish wish = {
-        .route = SETTINGS_ROUTE_COUNT, .folder = "", .fits = fits, .arg = &wants};
+    struct roster_wish wish = {.route = SETTINGS_ROUTE_COUNT,
+                               .folder = "",
+                               .edited = request->edit_len > 0,
+                               .fits = fits,
+                               .arg = &wants};
     int64_t now_ms = broker_now_ms(broker);
     bool named = request->lane->key.profile[0] != '\0';
     if (place_too_late(request, now_ms)) {
