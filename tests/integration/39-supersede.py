@@ -129,6 +129,24 @@ def test_what_may_be_on_its_way_stays(lab):
     follower.wait_state("away", "UNKNOWN")
 
 
+def test_who_waited_for_its_key_is_not_passed_over(lab):
+    """Accepted behind one that came later, while the broker's window is full: it is read from the disk all the same."""
+    sink = lab.sink()
+    broker = lab.broker({"lab": smtp_profile(sink.port)}, {**LATE, "window": {"requests": 1}})
+    pipeline = lab.pipeline(broker)
+    for n in range(100):
+        pipeline.send(lab.request(f"keyed-{n}", supersede_key=KEY))
+    wait_until(lambda: pipeline.collect() < 100, "the first receipt", every_s=0.001)
+    check(pipeline.open, "none of them waits for another")
+    pipeline.send(lab.request("between"))
+    pipeline.settle(20)
+    publisher = lab.publisher(broker)
+    lab.worker(broker)
+    for name in ("between", "keyed-99"):
+        wait_until(lambda name=name: publisher.state(name) == "SENT", name)
+    check_equal(sink.count(), 2, "mails")
+
+
 def test_withdrawn_without_a_successor(lab):
     broker = lab.broker({"lab": smtp_profile(lab.sink().port)}, LATE)
     publisher = lab.publisher(broker)

@@ -130,6 +130,26 @@ static bool lies_unread(const struct schedule *schedule, const struct lane *lane
            (lane->next_due_ms != 0 && lane->next_due_ms <= now_ms);
 }
 
+static bool is_before(int64_t ms, uint64_t pk, int64_t other_ms, uint64_t other_pk)
+{
+    return ms < other_ms || (ms == other_ms && pk < other_pk);
+}
+
+/* There is a row behind (ms, pk) that is not in memory. */
+static void read_from(struct lane *lane, int64_t ms, uint64_t pk)
+{
+    lane->spilled = true;
+    if (lane->reading) {
+        bool first = !lane->again || is_before(ms, pk, lane->again_ms, lane->again_pk);
+        lane->again_ms = first ? ms : lane->again_ms;
+        lane->again_pk = first ? pk : lane->again_pk;
+        lane->again = true;
+    } else if (is_before(ms, pk, lane->after_ms, lane->after_pk)) {
+        lane->after_ms = ms;
+        lane->after_pk = pk;
+    }
+}
+
 void schedule_accepted(struct schedule *schedule, struct request *request)
 {
     struct lane *lane = request->lane;
@@ -143,12 +163,15 @@ void schedule_accepted(struct schedule *schedule, struct request *request)
     size_t len = wire_blob_len(request->body);
     if (lies_unread(schedule, lane, now_ms) || lane->count >= conf->window_requests ||
         schedule->window_bytes + len > conf->window_bytes) {
-        lane->spilled = true;
+        /* One that had to wait for others of its key may lie before what came after it. */
+        read_from(lane, request->visible_at_ms, request->pk - 1);
         request_free(&request);
         return;
     }
-    lane->after_ms = request->visible_at_ms;
-    lane->after_pk = request->pk;
+    if (is_before(lane->after_ms, lane->after_pk, request->visible_at_ms, request->pk)) {
+        lane->after_ms = request->visible_at_ms;
+        lane->after_pk = request->pk;
+    }
     lane->count++;
     schedule->window_bytes += len;
     request_index_add(&schedule->broker->in_memory, request);
@@ -237,6 +260,15 @@ static void read_bodies(struct schedule *schedule, struct lane *lane)
     }
 }
 
+/* What came to lie before the cursor while the rows were on their way is read next. */
+static void go_back(struct lane *lane)
+{
+    if (lane->again) {
+        lane->again = false;
+        read_from(lane, lane->again_ms, lane->again_pk);
+    }
+}
+
 static void due_came(void *arg, struct ledger_op *op)
 {
     struct schedule *schedule = arg;
@@ -244,6 +276,7 @@ static void due_came(void *arg, struct ledger_op *op)
     lane->reading = false;
     if (op->store.result != STORE_DONE) {
         lane->spilled = true;
+        go_back(lane);
         return;
     }
     size_t count = op->store.due.count;
@@ -261,6 +294,7 @@ static void due_came(void *arg, struct ledger_op *op)
     }
     lane->spilled = count == op->store.due.limit;
     lane->next_due_ms = op->store.due.next_due_ms;
+    go_back(lane);
     if (lane->next_due_ms != 0) {
         arm(schedule, lane->next_due_ms);
     }
@@ -389,9 +423,7 @@ static void put_aside(struct schedule *schedule, struct lane *lane, struct reque
 
 void schedule_read_again(struct schedule *schedule, struct lane *lane)
 {
-    lane->after_ms = 0;
-    lane->after_pk = 0;
-    lane->spilled = true;
+    read_from(lane, 0, 0);
     loop_again(schedule->broker->loop);
 }
 

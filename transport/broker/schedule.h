@@ -32,6 +32,10 @@ struct lane {
     bool reading;              /* a DUE op is on its way */
     int64_t after_ms; /* cursor: everything up to (after_ms, after_pk) was taken into memory */
     uint64_t after_pk;
+    bool
+        again; /* something came to lie before the cursor while that DUE op was on its way: then */
+    int64_t again_ms; /* it goes back to here */
+    uint64_t again_pk;
     int64_t
         next_due_ms; /* wall clock: when the first row on disk becomes due; 0 = none known */
     TAILQ_ENTRY(lane) turn;
