@@ -20,6 +20,7 @@
 #include "log.h"
 #include "mem.h"
 #include "operate_recipient.h"
+#include "tally.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,6 +109,7 @@ static void acted(void *arg, struct ledger_op *op)
             /* Only what is final can be forgotten by the store, or have lost its body. */
             bug("request %s: the store refused an act: %s", act->id, op->store.why.text);
         }
+        tally_leave(request);
         request_free(&request);
         act_refuse(act, act->before,
                    op->store.result == STORE_NOT_FOUND ? "it was forgotten meanwhile"

@@ -83,7 +83,7 @@ static void fini_job(PB(Job) *job)
 
 static size_t weight(const struct request *request)
 {
-    size_t len = wire_blob_len(request->body);
+    size_t len = wire_blob_len(request->body) + request->edit_len;
     return len <= PARCEL_ONE_BYTES ? len : PARCEL_BYTES;
 }
 

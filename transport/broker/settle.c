@@ -190,19 +190,29 @@ static void judge_brakes(struct broker *broker, const struct request *request,
     }
 }
 
+/* A result without an address gets that of its place, lent: once more gives it back. Who owns a result frees its own texts. */
+static void swap_addresses(const struct merge *merge, PB(JobResult) *result)
+{
+    for (size_t i = 0; i < result->n_results; i++) {
+        char **told = &result->results[i]->address;
+        char **listed = &merge->list->recipients[result->recipients[i]]->address;
+        if ((**told == '\0') != (**listed == '\0')) {
+            char *kept = *told;
+            *told = *listed;
+            *listed = kept;
+        }
+    }
+}
+
 /* Parts of a split request may come in any order, after a reconnection: the request is settled when the last one was
  * seen and none is on its way any more. */
 static void take_result(struct broker *broker, struct request *request, PB(JobResult) *result)
 {
     struct merge merge;
     merge_init(&merge, request);
+    swap_addresses(&merge, result);
     for (size_t i = 0; i < result->n_results; i++) {
-        size_t index = result->recipients[i];
-        if (result->results[i]->address[0] ==
-            '\0') { /* "": protobuf-c's own, not to be freed */
-            result->results[i]->address = mem_text(merge.all[index]->address);
-        }
-        merge_set(&merge, index, result->results[i]);
+        merge_set(&merge, result->recipients[i], result->results[i]);
     }
     if (!request->attempt_counted) {
         request->attempt++;
@@ -225,6 +235,7 @@ static void take_result(struct broker *broker, struct request *request, PB(JobRe
     } else {
         conclude(broker, request, &merge, &change);
     }
+    swap_addresses(&merge, result);
     merge_fini(&merge);
 }
 
@@ -251,16 +262,15 @@ static void late_row_came(void *arg, struct ledger_op *op)
         memcpy(key.profile, row->profile, sizeof key.profile);
         memcpy(key.producer, row->producer, sizeof key.producer);
         struct request *request = request_of_row(row, schedule_lane(&broker->schedule, &key));
-        request_index_add(&broker->in_memory, request);
-        if (worker != NULL) {
-            lease_hold(request, worker);
-        }
-        (void)map_put_u64(&broker->leases.by_lease, request->lease, request);
-        request->attempt_counted = true;
         if (fault_of(request, late->result) == NULL) {
+            request_index_add(&broker->in_memory, request);
+            if (worker != NULL) {
+                lease_hold(request, worker);
+            }
+            (void)map_put_u64(&broker->leases.by_lease, request->lease, request);
+            request->attempt_counted = true;
             take_result(broker, request, late->result);
         } else {
-            lease_end(broker, request);
             request_free(&request);
         }
     } else if (op->store.result != STORE_REFUSED && worker != NULL) {
