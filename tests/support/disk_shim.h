@@ -21,6 +21,7 @@ struct disk_hooks {
     int (*write)(struct disk_file *file, const void *data, int len, sqlite3_int64 at);
     int (*truncate)(struct disk_file *file, sqlite3_int64 size);
     int (*sync)(struct disk_file *file);
+    int (*size)(struct disk_file *file);
     int (*remove)(const char *name);
 };
 
@@ -73,7 +74,10 @@ static int disk_sync(sqlite3_file *file, int flags)
 
 static int disk_size(sqlite3_file *file, sqlite3_int64 *size)
 {
-    return disk_of(file)->real->pMethods->xFileSize(disk_of(file)->real, size);
+    int rc = disk_hooks.size != NULL ? disk_hooks.size(disk_of(file)) : SQLITE_OK;
+    return rc != SQLITE_OK
+               ? rc
+               : disk_of(file)->real->pMethods->xFileSize(disk_of(file)->real, size);
 }
 
 static int disk_lock(sqlite3_file *file, int level)

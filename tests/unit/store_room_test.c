@@ -12,6 +12,7 @@ enum { ROOM = 1000000, COMMITS = 20 };
 static struct {
     bool full;  /* no zeros fit into a log */
     bool dying; /* no log can be synced */
+    bool blind; /* nobody can say how long a log is */
     int zeros;  /* writes of nothing but zeros into a log */
     int grown;  /* writes behind the end of a log, but for those */
 } disk;
@@ -49,6 +50,11 @@ static int on_write(struct disk_file *file, const void *data, int len, sqlite3_i
 static int on_sync(struct disk_file *file)
 {
     return disk.dying && is_log(file) ? SQLITE_IOERR_FSYNC : SQLITE_OK;
+}
+
+static int on_size(struct disk_file *file)
+{
+    return disk.blind && is_log(file) ? SQLITE_IOERR_FSTAT : SQLITE_OK;
 }
 
 static off_t log_size(const struct fixture *fix)
@@ -164,10 +170,27 @@ static void room_that_cannot_be_synced_is_an_error(void **state)
     commit_some(fix, "a");
 }
 
+/* What a killed broker left in its log is there when the disk answers again. */
+static void a_log_whose_length_is_not_known_is_left_alone(void **state)
+{
+    struct fixture *fix = *state;
+    struct fixture *late = fixture_new(&store_sqlite);
+    assert_int_equal(open_with(fix, 0, ROOM), ERR_OK);
+    commit_some(fix, "a");
+    copy_file(fix->folder, late->folder, "store.db");
+    copy_file(fix->folder, late->folder, "store.db-wal");
+    disk.blind = true;
+    assert_int_equal(open_with(late, 0, ROOM), ERR_STORAGE);
+    disk.blind = false;
+    assert_int_equal(open_with(late, 0, ROOM), ERR_OK);
+    assert_int_equal(state_of(late, "a-19"), STATE_ACCEPTED);
+    fixture_teardown((void **)&late);
+}
+
 int main(void)
 {
     sqlite3_vfs shim;
-    disk_hooks = (struct disk_hooks){.write = on_write, .sync = on_sync};
+    disk_hooks = (struct disk_hooks){.write = on_write, .sync = on_sync, .size = on_size};
     if (disk_shim_register(&shim, "tpn-room") != SQLITE_OK) {
         return 1;
     }
@@ -178,6 +201,7 @@ int main(void)
         ROOM_TEST(without_room_on_the_disk_the_log_grows),
         ROOM_TEST(little_free_space_is_left_alone),
         ROOM_TEST(room_that_cannot_be_synced_is_an_error),
+        ROOM_TEST(a_log_whose_length_is_not_known_is_left_alone),
     };
     int failed = cmocka_run_group_tests_name("store-room", tests, NULL, NULL);
     (void)sqlite3_vfs_unregister(&shim);

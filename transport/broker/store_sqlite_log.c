@@ -57,6 +57,9 @@ static int make_room(struct log_file *log)
     const sqlite3_io_methods *methods = log->real->pMethods;
     sqlite3_int64 size = 0;
     int rc = log->room > 0 ? methods->xFileSize(log->real, &size) : SQLITE_OK;
+    if (rc != SQLITE_OK) {
+        return rc; /* nothing was written that could be taken back */
+    }
     sqlite3_int64 at = size;
     memset(log->bytes, 0, GATHER_BYTES); /* nothing waits in it now */
     while (rc == SQLITE_OK && at < log->room) {
