@@ -30,6 +30,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -63,6 +64,8 @@ struct pickup_task {
     bool given_up;  /* the .part is being taken back; result stands */
     int64_t due_ms; /* while it waits, monotonic */
     int folder_fd;  /* -1 until opened */
+    dev_t folder_dev;
+    ino_t folder_inode; /* of what is open: behind its path another folder may lie meanwhile */
     struct pickup_result result;
     ino_t inode; /* of the .part */
     /* STEP_CALL; the delivery is null */
@@ -134,11 +137,26 @@ static const char *folder_of(const struct pickup_task *task)
 
 /* Threads. */
 
-static void run_write(struct pickup *pickup, struct pickup_task *task)
+static void open_folder(const struct pickup *pickup, struct pickup_task *task)
 {
     const char *const *roots = (const char *const *)pickup->roots;
+    struct stat info = {0};
+    task->folder_fd = pickup_folder_open(folder_of(task), roots, &task->result);
+    if (task->folder_fd >= 0 && fstat(task->folder_fd, &info) == 0) {
+        task->folder_dev = info.st_dev;
+        task->folder_inode = info.st_ino;
+    }
+}
+
+static bool same_folder(const struct pickup_task *task, const struct pickup_task *other)
+{
+    return task->folder_inode == other->folder_inode && task->folder_dev == other->folder_dev;
+}
+
+static void run_write(struct pickup *pickup, struct pickup_task *task)
+{
     if (task->folder_fd < 0) {
-        task->folder_fd = pickup_folder_open(folder_of(task), roots, &task->result);
+        open_folder(pickup, task);
     }
     if (task->folder_fd >= 0) {
         pickup_folder_write(task->folder_fd, task->delivery, &task->result);
@@ -148,8 +166,7 @@ static void run_write(struct pickup *pickup, struct pickup_task *task)
 
 static void run_look(struct pickup *pickup, struct pickup_task *task)
 {
-    const char *const *roots = (const char *const *)pickup->roots;
-    task->folder_fd = pickup_folder_open(folder_of(task), roots, &task->result);
+    open_folder(pickup, task);
     if (task->folder_fd >= 0) {
         pickup_folder_look(task->folder_fd, task->delivery->file_name, &task->result);
     }
@@ -269,7 +286,7 @@ static struct pickup_task *take_group(struct pickup *pickup, struct pickup_task 
     list_add(&groups[first->step], first);
     while (at != NULL && count < GROUP_MAX) {
         struct pickup_task *next = at->next;
-        if (needs_sync(at) && strcmp(folder_of(at), folder_of(first)) == 0) {
+        if (needs_sync(at) && same_folder(at, first)) {
             list_add(&groups[at->step], list_take_after(&pickup->queue, before));
             count++;
         } else {

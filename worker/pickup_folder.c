@@ -239,6 +239,30 @@ static int write_all(int fd, const struct buf *content)
     return fsync(fd) == 0 ? 0 : errno;
 }
 
+int pickup_folder_sync(int folder_fd)
+{
+    return fsync(folder_fd) == 0 ? 0 : errno;
+}
+
+void pickup_folder_say_handed_over(int number, struct pickup_result *result)
+{
+    say(result, PB_OUTCOME(DELIVERED), "in the folder");
+    if (number != 0) {
+        say_errno(result, number, "pickup: renamed, but the folder could not be made durable");
+        result->outcome = PB_OUTCOME(UNKNOWN);
+        result->again = false;
+    }
+}
+
+/* Somebody has handed it over before. That one may have died before the rename was durable. */
+static void say_already_there(int folder_fd, struct pickup_result *result)
+{
+    pickup_folder_say_handed_over(pickup_folder_sync(folder_fd), result);
+    if (result->outcome == PB_OUTCOME(DELIVERED)) {
+        say(result, PB_OUTCOME(DELIVERED), "already in the folder");
+    }
+}
+
 /* A file of our own under that name. One that is there is of an earlier attempt, whose writer (it lost its lease) may still
  * be at it: it must not write into ours. -1 with errno. */
 static int open_new(int folder_fd, const char *part)
@@ -270,7 +294,7 @@ void pickup_folder_write(int folder_fd, const struct delivery *delivery,
         return;
     }
     if (exists(folder_fd, final_name(delivery->file_name, name))) {
-        say(result, PB_OUTCOME(DELIVERED), "already in the folder");
+        say_already_there(folder_fd, result);
         return;
     }
     int fd = open_new(folder_fd, part_name(delivery->file_name, part));
@@ -333,9 +357,8 @@ void pickup_folder_hand_over(int folder_fd, const char *name, ino_t inode,
     if (number == 0) {
         return;
     }
-    if (number == EEXIST) {
+    if (number == EEXIST) { /* handed over before, maybe not durably: the sync is for it, too */
         (void)unlinkat(folder_fd, part, 0);
-        say(result, PB_OUTCOME(DELIVERED), "already in the folder");
         return;
     }
     bool kept = exists(folder_fd, part);
@@ -350,11 +373,6 @@ void pickup_folder_hand_over(int folder_fd, const char *name, ino_t inode,
     }
 }
 
-int pickup_folder_sync(int folder_fd)
-{
-    return fsync(folder_fd) == 0 ? 0 : errno;
-}
-
 void pickup_folder_say_written(int folder_fd, const char *name, ino_t inode, int number,
                                struct pickup_result *result)
 {
@@ -367,16 +385,6 @@ void pickup_folder_say_written(int folder_fd, const char *name, ino_t inode, int
         (void)unlinkat(folder_fd, part, 0);
     }
     say_errno(result, number, "pickup: cannot write the file");
-}
-
-void pickup_folder_say_handed_over(int number, struct pickup_result *result)
-{
-    say(result, PB_OUTCOME(DELIVERED), "in the folder");
-    if (number != 0) {
-        say_errno(result, number, "pickup: renamed, but the folder could not be made durable");
-        result->outcome = PB_OUTCOME(UNKNOWN);
-        result->again = false;
-    }
 }
 
 void pickup_folder_take_back(int folder_fd, const char *name, ino_t inode)
@@ -399,7 +407,7 @@ void pickup_folder_look(int folder_fd, const char *name, struct pickup_result *r
         return;
     }
     if (exists(folder_fd, final_name(name, final))) {
-        say(result, PB_OUTCOME(DELIVERED), "already in the folder");
+        say_already_there(folder_fd, result);
         return;
     }
     /* Not only looked at but taken back: a worker that was stopped may still have its permit, and must not come after
@@ -411,7 +419,7 @@ void pickup_folder_look(int folder_fd, const char *name, struct pickup_result *r
     if (number == 0 || exists(folder_fd, back)) {
         say(result, PB_OUTCOME(DEFERRED), "was not handed over");
     } else if (exists(folder_fd, final)) {
-        say(result, PB_OUTCOME(DELIVERED), "already in the folder");
+        say_already_there(folder_fd, result);
     } else if (number != ENOENT) {
         say_errno(result, number, "pickup: cannot take the file back");
     } else {

@@ -35,7 +35,7 @@ int pickup_folder_open(const char *folder, const char *const *roots,
                        struct pickup_result *result);
 
 /* Write .NAME.part and make its bytes durable; its name becomes so by pickup_folder_sync. PENDING: done; DELIVERED: NAME.eml is there
- * already. */
+ * already, and durable; UNKNOWN: it is there, but could not be made so. */
 void pickup_folder_write(int folder_fd, const struct delivery *delivery,
                          struct pickup_result *result);
 
@@ -59,7 +59,7 @@ void pickup_folder_say_handed_over(int number, struct pickup_result *result);
  * the disk says that this attempt had its permit, must see that it came to nothing. */
 void pickup_folder_take_back(int folder_fd, const char *name, ino_t inode);
 
-/* Find out what became of an earlier attempt that had its permit. A .part that waits is taken back, so that its worker, if it
+/* Find out what became of an earlier attempt that had its permit. An .eml is made durable before it is told. A .part that waits is taken back, so that its worker, if it
  * lives, cannot hand it over any more. */
 void pickup_folder_look(int folder_fd, const char *name, struct pickup_result *result);
 

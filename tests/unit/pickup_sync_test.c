@@ -328,6 +328,36 @@ static void a_hand_over_that_cannot_be_kept_is_unknown(void **state)
     world_close(&w);
 }
 
+/* Handed over by somebody who died before the folder's sync. */
+static void put_eml(const struct world *w)
+{
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/mail-0.eml", w->folder);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(fsync(fd), 0);
+    (void)close(fd);
+}
+
+static void what_is_there_already_is_made_durable(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        struct world w;
+        bool broken = i % 2 == 1;
+        world_open(&w);
+        put_eml(&w);
+        disk.fail_with = broken ? EIO : 0;
+        w.mails[0].look_only = i >= 2;
+        start(&w, 0);
+        turn_until(&w, &w.done, 1);
+        assert_int_equal(w.mails[0].recipients[0].outcome,
+                         broken ? PB_OUTCOME(UNKNOWN) : PB_OUTCOME(DELIVERED));
+        assert_int_equal(w.too_early, 0);
+        world_close(&w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -336,6 +366,7 @@ int main(void)
         cmocka_unit_test(a_name_that_cannot_be_kept_gets_no_permit),
         cmocka_unit_test(a_name_that_finds_no_room_is_written_again),
         cmocka_unit_test(a_hand_over_that_cannot_be_kept_is_unknown),
+        cmocka_unit_test(what_is_there_already_is_made_durable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
