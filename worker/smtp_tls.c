@@ -19,6 +19,8 @@ bool smtp_tls_take_over(SSL *ssl, int fd)
         return false;
     }
     SSL_set_read_ahead(ssl, 1);
+    /* Of TLS 1.2. No mail server asks for one; in one, reading may wait for room to write, and the other way round. */
+    (void)SSL_set_options(ssl, SSL_OP_NO_RENEGOTIATION);
     return true;
 }
 
