@@ -16,6 +16,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,6 +111,7 @@ static ssize_t put(struct guest *guest, const char *text, size_t len)
         ssize_t sent = send(guest->fd, text, len, MSG_NOSIGNAL | MSG_DONTWAIT);
         return sent < 0 && errno == EAGAIN ? 0 : sent;
     }
+    ERR_clear_error(); /* SSL_get_error(3) reads what another guest left there */
     int sent = SSL_write(guest->ssl, text, (int)len);
     if (sent > 0) {
         return sent;
@@ -227,13 +229,13 @@ static bool read_clear(struct sink *sink, struct guest *guest)
 static bool read_secure(struct sink *sink, struct guest *guest)
 {
     size_t got = 0;
+    bool open = true;
     bool greeted = SSL_is_init_finished(guest->ssl) == 1;
     do {
+        ERR_clear_error();
         int part = SSL_read(guest->ssl, sink->data + got, (int)(sizeof sink->data - got));
-        if (part <= 0 && SSL_get_error(guest->ssl, part) != SSL_ERROR_WANT_READ) {
-            return false;
-        }
         if (part <= 0) {
+            open = SSL_get_error(guest->ssl, part) == SSL_ERROR_WANT_READ;
             break;
         }
         got += (size_t)part;
@@ -243,7 +245,7 @@ static bool read_secure(struct sink *sink, struct guest *guest)
         sink_talk_greet(&sink->replies);
         answer(sink, guest, &sink->replies, false);
     }
-    return got == 0 || guest->gone || hear(sink, guest, got);
+    return (got == 0 || guest->gone || hear(sink, guest, got)) && open;
 }
 
 static void on_guest(struct sink *sink, struct guest *guest, uint32_t events)
