@@ -8,6 +8,7 @@ Rules that make a figure a result:
 - time is that of the whole sender process, but for the durable path, where it is from the first publish to the last
   final event (its processes are servers, and warm: PRIME messages went before)."""
 import argparse
+import atexit
 import contextlib
 import datetime
 import os
@@ -126,6 +127,11 @@ def scratch_folder(options):
     return wanted.resolve()
 
 
+def remove_empty(folder):
+    with contextlib.suppress(OSError):  # another run may be in it
+        folder.rmdir()
+
+
 def compare_all(options):
     day = datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
     wanted = [(row, sides_of(row, options)) for row in COMPARISONS if not options.names or row.name in options.names]
@@ -146,11 +152,8 @@ def run():
         raise Skip(f"{SMTP_SOURCE} is missing (package postfix)")
     options.data = scratch_folder(options)
     tempfile.tempdir = str(options.data)
-    try:
-        lines = compare_all(options)
-    finally:
-        with contextlib.suppress(OSError):  # another run may be in it
-            options.data.rmdir()
+    atexit.register(remove_empty, options.data)  # behind the folders that Python itself removes at its end
+    lines = compare_all(options)
     if options.quick or options.no_record or cache_value("TPN_SANITIZE"):
         say("not recorded")
     else:
