@@ -7,6 +7,10 @@
 #include "request.h"
 #include "wire.h"
 
+#include <stddef.h>
+
+enum { ARENA_BYTES = 4096 }; /* for a few recipients; longer lists get more */
+
 struct backlog backlog_of(bool each, uint32_t open)
 {
     return (struct backlog){.requests = 1,
@@ -38,19 +42,18 @@ uint64_t backlog_mails(const struct backlog *backlog, uint32_t per_mail)
     return backlog->each_recipients + (full > shared ? full : shared);
 }
 
-uint32_t backlog_read(const uint8_t *results, size_t len, uint32_t recipients,
-                      struct arena *arena, bool *each)
+uint32_t backlog_read(const uint8_t *results, size_t len, uint32_t recipients, bool *each)
 {
-    uint32_t open = 0;
-    arena_reset(arena);
+    max_align_t first[ARENA_BYTES / sizeof(max_align_t)];
+    struct arena arena;
+    uint32_t open = recipients;
+    arena_init(&arena, first, sizeof first);
     const PB(RequestStatus) *list = (const PB(RequestStatus) *)wire_unpack(
-        PB_DESCRIPTOR(request_status), arena, len, results);
+        PB_DESCRIPTOR(request_status), &arena, len, results);
     *each = list != NULL && list->one_each;
-    if (list == NULL || list->n_recipients != recipients) {
-        return recipients;
+    if (list != NULL && list->n_recipients == recipients) {
+        open = request_count_open(list->recipients, list->n_recipients);
     }
-    for (size_t i = 0; i < list->n_recipients; i++) {
-        open += request_outcome_open((int)list->recipients[i]->outcome) ? 1 : 0;
-    }
+    arena_reset(&arena);
     return open;
 }

@@ -7,8 +7,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct arena;
-
 /* Zeroed = nothing. */
 struct backlog {
     uint64_t requests;
@@ -30,10 +28,8 @@ uint64_t backlog_mails(const struct backlog *backlog, uint32_t per_mail);
 
 /* What the results of a row say (store_row.results; store.h).
  *  recipients  how many it has: all are open where the results cannot be read
- *  arena       for the time of the call; what was in it is gone
  *  each        out: each recipient gets a mail of its own (rows of an older program do not say it: false)
  * Returns how many recipients are still to be decided. */
-uint32_t backlog_read(const uint8_t *results, size_t len, uint32_t recipients,
-                      struct arena *arena, bool *each);
+uint32_t backlog_read(const uint8_t *results, size_t len, uint32_t recipients, bool *each);
 
 #endif

@@ -141,10 +141,7 @@ static void keep_results(struct request *request, struct ledger_op *op,
                          const struct request_change *change)
 {
     request->touched = true;
-    request->open_count = 0;
-    for (size_t i = 0; i < request->recipients; i++) {
-        request->open_count += request_outcome_open((int)change->results[i]->outcome);
-    }
+    request->open_count = (int)request_count_open(change->results, request->recipients);
     free(request->results);
     request->results = pack_results(request, change->results, &request->results_len);
     op->store.move.results = arena_copy(&op->arena, request->results, request->results_len);
@@ -235,6 +232,15 @@ bool request_outcome_open(int outcome)
            outcome == PB_OUTCOME(PERMITTED);
 }
 
+uint32_t request_count_open(PB(RecipientResult) *const results[], size_t count)
+{
+    uint32_t open = 0;
+    for (size_t i = 0; i < count; i++) {
+        open += request_outcome_open((int)results[i]->outcome) ? 1 : 0;
+    }
+    return open;
+}
+
 uint32_t request_open_count(struct request *request)
 {
     if (!request->touched) {
@@ -242,10 +248,7 @@ uint32_t request_open_count(struct request *request)
     }
     if (request->open_count < 0) {
         PB(RequestStatus) *list = request_results(request);
-        request->open_count = 0;
-        for (size_t i = 0; i < list->n_recipients; i++) {
-            request->open_count += request_outcome_open((int)list->recipients[i]->outcome);
-        }
+        request->open_count = (int)request_count_open(list->recipients, list->n_recipients);
         trackpro__notify__v1__request_status__free_unpacked(list, NULL);
     }
     return (uint32_t)request->open_count;

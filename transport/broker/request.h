@@ -124,6 +124,9 @@ void request_move(struct request *request, struct ledger *ledger, int64_t now_ms
 /* PENDING, DEFERRED or PERMITTED: still to be decided. */
 bool request_outcome_open(int outcome);
 
+/* How many of a list are still to be decided. */
+uint32_t request_count_open(PB(RecipientResult) *const results[], size_t count);
+
 /* How many recipients are still to be decided. */
 uint32_t request_open_count(struct request *request);
 

@@ -5,15 +5,13 @@
  * Nothing here writes. */
 #include "store_rules.h"
 
-#include "arena.h"
 #include "mem.h"
 
 #include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { FIRST_ROOM = 8, BACKLOG_ARENA_BYTES = 4096 };
+enum { FIRST_ROOM = 8 };
 
 enum store_phase store_phase_of(enum state state)
 {
@@ -379,13 +377,8 @@ static struct store_backlog *backlog_of_profile(struct store_op *op, const char 
 
 void store_backlog_count(struct store_op *op, const struct store_row *row)
 {
-    max_align_t first[BACKLOG_ARENA_BYTES / sizeof(max_align_t)];
-    struct arena arena;
     bool each = false;
-    arena_init(&arena, first, sizeof first);
-    uint32_t open =
-        backlog_read(row->results, row->results_len, row->recipients, &arena, &each);
-    arena_reset(&arena);
+    uint32_t open = backlog_read(row->results, row->results_len, row->recipients, &each);
     const struct backlog one = backlog_of(each, open);
     struct store_backlog *item = backlog_of_profile(op, row->profile);
     backlog_add(row->held ? &item->held : &item->waiting, &one);

@@ -1,20 +1,10 @@
 /* Sums of what waits, request by request. Counts nothing twice, since a request knows what it counts for. */
 #include "tally.h"
 
-#include "arena.h"
 #include "brake.h"
 #include "request.h"
 #include "schedule.h"
-
-#include <stddef.h>
-
-enum { ARENA_BYTES = 4096 };
-
-static bool waits(enum state state)
-{
-    return state == STATE_ACCEPTED || state == STATE_DEFERRED || state == STATE_LEASED ||
-           state == STATE_PERMITTED;
-}
+#include "store_rules.h"
 
 static struct backlog *sum_of(const struct request *request)
 {
@@ -24,7 +14,7 @@ static struct backlog *sum_of(const struct request *request)
 
 static void set(struct request *request)
 {
-    request->tallied.waits = waits(request->state);
+    request->tallied.waits = store_phase_of(request->state) == STORE_PHASE_LIVE;
     request->tallied.held = request->held;
     request->tallied.each = request->split == (int)PB_SPLIT(ONE_EACH);
     request->tallied.open = request->tallied.waits ? request_open_count(request) : 0;
@@ -32,13 +22,9 @@ static void set(struct request *request)
 
 void tally_adopt(struct request *request)
 {
-    max_align_t first[ARENA_BYTES / sizeof(max_align_t)];
-    struct arena arena;
     bool each = false;
-    arena_init(&arena, first, sizeof first);
-    request->open_count = (int)backlog_read(request->results, request->results_len,
-                                            request->recipients, &arena, &each);
-    arena_reset(&arena);
+    request->open_count =
+        (int)backlog_read(request->results, request->results_len, request->recipients, &each);
     request->split = each ? (int)PB_SPLIT(ONE_EACH) : -1;
     set(request);
 }
