@@ -4,8 +4,8 @@
 
 #include "broker.h"
 #include "clock.h"
-#include "hours.h"
 #include "pb_text.h"
+#include "place.h"
 #include "request.h"
 
 #include <stdarg.h>
@@ -60,11 +60,8 @@ static bool paused(const struct delay *delay)
     const struct pauses *pauses = &delay->broker->pauses;
     const struct store_row *row = delay->row;
     const PB(Hold) *pause = pause_find(pauses, row->profile, row->producer, delay->now_ms);
-    for (size_t i = 0; i < delay->status->n_recipients && pause == NULL; i++) {
-        const PB(RecipientResult) *one = delay->status->recipients[i];
-        if (request_outcome_open((int)one->outcome)) {
-            pause = pause_find_address(pauses, one->address, delay->now_ms);
-        }
+    if (pause == NULL) {
+        pause = pause_find_recipient(pauses, delay->status, delay->now_ms);
     }
     if (pause == NULL) {
         return false;
@@ -87,9 +84,7 @@ static bool profile_waits(const struct delay *delay)
     if (profile == NULL) {
         return say(delay, 0, "its profile is not in the file any more");
     }
-    bool urgent = delay->row->priority == (int)PB_PRIORITY(URGENT) && !profile->quiet_urgent;
-    int64_t until_ms =
-        urgent ? 0 : hours_until_ms(&profile->quiet_hours, profile->zone, delay->now_ms);
+    int64_t until_ms = place_quiet_until_ms(profile, delay->row->priority, delay->now_ms);
     if (until_ms != 0) {
         return say(delay, until_ms, "its profile has quiet hours");
     }

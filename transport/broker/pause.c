@@ -34,8 +34,8 @@ const PB(Hold) *pause_find(const struct pauses *pauses, const char *profile,
     return NULL;
 }
 
-const PB(Hold) *pause_find_address(const struct pauses *pauses, const char *address,
-                                   int64_t now_ms)
+static const PB(Hold) *find_address(const struct pauses *pauses, const char *address,
+                                    int64_t now_ms)
 {
     const char *at = strrchr(address, '@');
     for (size_t i = 0; i < pauses->list.count && at != NULL; i++) {
@@ -48,19 +48,26 @@ const PB(Hold) *pause_find_address(const struct pauses *pauses, const char *addr
     return NULL;
 }
 
+const PB(Hold) *pause_find_recipient(const struct pauses *pauses, const PB(RequestStatus) *list,
+                                     int64_t now_ms)
+{
+    const PB(Hold) *pause = NULL;
+    for (size_t i = 0; i < list->n_recipients && pause == NULL; i++) {
+        if (request_outcome_open((int)list->recipients[i]->outcome)) {
+            pause = find_address(pauses, list->recipients[i]->address, now_ms);
+        }
+    }
+    return pause;
+}
+
 const PB(Hold) *pause_find_domain(const struct pauses *pauses, const struct request *request,
                                   int64_t now_ms)
 {
-    const PB(Hold) *pause = NULL;
     if (pauses->domains == 0) {
-        return NULL;
+        return NULL; /* the list need not be unpacked */
     }
     PB(RequestStatus) *list = request_results(request);
-    for (size_t i = 0; i < list->n_recipients && pause == NULL; i++) {
-        if (request_outcome_open((int)list->recipients[i]->outcome)) {
-            pause = pause_find_address(pauses, list->recipients[i]->address, now_ms);
-        }
-    }
+    const PB(Hold) *pause = pause_find_recipient(pauses, list, now_ms);
     trackpro__notify__v1__request_status__free_unpacked(list, NULL);
     return pause;
 }

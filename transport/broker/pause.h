@@ -28,11 +28,9 @@ struct pauses {
 const PB(Hold) *pause_find(const struct pauses *pauses, const char *profile,
                            const char *producer, int64_t now_ms);
 
-/* The pause of the domain of an address; null = none. */
-const PB(Hold) *pause_find_address(const struct pauses *pauses, const char *address,
-                                   int64_t now_ms);
-
-/* The pause of the domain of a recipient that is still to be decided; null = none. */
+/* The pause of the domain of a recipient that is still to be decided; null = none. Of a list of recipients, or of a request. */
+const PB(Hold) *pause_find_recipient(const struct pauses *pauses, const PB(RequestStatus) *list,
+                                     int64_t now_ms);
 const PB(Hold) *pause_find_domain(const struct pauses *pauses, const struct request *request,
                                   int64_t now_ms);
 

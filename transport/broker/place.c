@@ -142,14 +142,18 @@ static bool is_paused(struct broker *broker, const struct request *request, int6
     return pause != NULL;
 }
 
+int64_t place_quiet_until_ms(const struct profile *profile, int priority, int64_t now_ms)
+{
+    if (priority == (int)PB_PRIORITY(URGENT) && !profile->quiet_urgent) {
+        return 0;
+    }
+    return hours_until_ms(&profile->quiet_hours, profile->zone, now_ms);
+}
+
 static bool is_quiet(struct broker *broker, const struct request *request,
                      const struct profile *profile, int64_t now_ms)
 {
-    bool urgent = request->lane->key.priority == (int)PB_PRIORITY(URGENT);
-    if (urgent && !profile->quiet_urgent) {
-        return false;
-    }
-    int64_t until_ms = hours_until_ms(&profile->quiet_hours, profile->zone, now_ms);
+    int64_t until_ms = place_quiet_until_ms(profile, request->lane->key.priority, now_ms);
     if (until_ms != 0) {
         schedule_wake(&broker->schedule, until_ms);
     }

@@ -32,6 +32,9 @@ struct place {
 /* With PLACE_WAIT the schedule is told when to ask again, as far as that is a matter of time. */
 struct place place_find(struct broker *broker, struct request *request);
 
+/* Until when the profile's quiet hours hold a request of that priority; 0 = they do not. */
+int64_t place_quiet_until_ms(const struct profile *profile, int priority, int64_t now_ms);
+
 /* Has its expire_at_ms passed before it could be sent? */
 bool place_too_late(const struct request *request, int64_t now_ms);
 
