@@ -98,8 +98,8 @@ struct pickup {
     pthread_cond_t work;
     struct task_list queue;
     struct task_list results;
-    const char
-        *syncing[THREADS_MAX]; /* folders that are being synced, one a thread; null = none */
+    /* Of each thread: a task whose folder it is syncing; null = none. */
+    const struct pickup_task *syncing[THREADS_MAX];
     bool stopping;
 };
 
@@ -186,8 +186,7 @@ static void leave_trace(const struct pickup *pickup, const struct pickup_task *g
     size_t count = 0;
     pickup_trace_begin(&trace, pickup->instance);
     for (const struct pickup_task *task = group; task != end; task = task->next) {
-        int outcome = task->result.outcome;
-        if (outcome == PB_OUTCOME(PENDING) || outcome == PB_OUTCOME(DELIVERED)) {
+        if (task->result.outcome == PB_OUTCOME(PENDING)) {
             pickup_trace_add(&trace, task->delivery);
             count++;
         }
@@ -216,8 +215,7 @@ static void rename_group(const struct pickup *pickup, struct pickup_task *group,
     for (struct pickup_task *task = group; task != names; task = task->next) {
         pickup_folder_hand_over(task->folder_fd, task->delivery->file_name, task->inode,
                                 &task->result);
-        failed = failed || (task->result.outcome != PB_OUTCOME(PENDING) &&
-                            task->result.outcome != PB_OUTCOME(DELIVERED));
+        failed = failed || task->result.outcome != PB_OUTCOME(PENDING);
     }
     if (failed && before[0] != '\0') {
         leave_trace(pickup, group, names, after);
@@ -261,10 +259,10 @@ static step_fn *const step_fns[STEP_COUNT] = {
     [STEP_DROP] = run_drop,   [STEP_LOOK] = run_look,  [STEP_CALL] = run_call,
 };
 
-static bool is_being_synced(const struct pickup *pickup, const char *folder)
+static bool is_being_synced(const struct pickup *pickup, const struct pickup_task *task)
 {
     for (size_t i = 0; i < pickup->thread_count; i++) {
-        if (pickup->syncing[i] != NULL && strcmp(pickup->syncing[i], folder) == 0) {
+        if (pickup->syncing[i] != NULL && same_folder(pickup->syncing[i], task)) {
             return true;
         }
     }
@@ -306,12 +304,12 @@ static struct pickup_task *take_task(struct pickup *pickup, size_t self)
 {
     struct pickup_task *before = NULL;
     for (struct pickup_task *at = pickup->queue.first; at != NULL; before = at, at = at->next) {
-        if (needs_sync(at) && is_being_synced(pickup, folder_of(at))) {
+        if (needs_sync(at) && is_being_synced(pickup, at)) {
             continue;
         }
         struct pickup_task *task = list_take_after(&pickup->queue, before);
         if (needs_sync(task)) {
-            pickup->syncing[self] = folder_of(task);
+            pickup->syncing[self] = task;
             return take_group(pickup, task);
         }
         return task;
