@@ -109,8 +109,8 @@ bool early_hold(struct request *request, const ProtobufCMessage *message)
     if (early == NULL) {
         return false;
     }
-    if (early->held_count <
-        EARLY_HELD) { /* what is too many is said again by the worker, seconds later */
+    /* What is too many is said again by the worker, seconds later. */
+    if (early->held_count < EARLY_HELD) {
         struct held *held = mem_zero(1, sizeof *held);
         held->message = wire_body_copy(message);
         STAILQ_INSERT_TAIL(&early->held, held, link);

@@ -399,7 +399,7 @@ static void accept(struct broker *broker, const char *producer, struct wire_in *
         supersede_accept(broker, op);
     } else {
         ledger_add(broker->ledger, op);
-        if (fits && in->peer.len > 0 && request->visible_at_ms <= now_ms) {
+        if (fits && !is_own(&in->peer) && request->visible_at_ms <= now_ms) {
             early_note(broker, request);
         }
     }

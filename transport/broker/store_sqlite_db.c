@@ -104,10 +104,10 @@ static const char *const texts[SQL_COUNT] = {
     [SQL_DUE_NEXT] = "select visible_at from request indexed by request_due where phase = 1"
                      " and profile = ? and producer = ? and priority = ? and visible_at > ?"
                      " and state in (1, 4) order by visible_at limit 1",
-    /* Three seeks from lane to lane instead of a walk over all rows; one by
-     * (profile, producer, priority) > (?, ?, ?) would be such a walk in SQLite 3.40. */
     [SQL_BACKLOG] = "select profile, held, recipients, results from request not indexed"
                     " where phase = 1 or held = 1 order by pk",
+    /* Three seeks from lane to lane instead of a walk over all rows; one by
+     * (profile, producer, priority) > (?, ?, ?) would be such a walk in SQLite 3.40. */
     [SQL_LANE_PRIORITY] = LANE " and profile = ? and producer = ? and priority > ?"
                                " order by priority limit 1",
     [SQL_LANE_PRODUCER] = LANE " and profile = ? and producer > ?"
