@@ -49,11 +49,20 @@ struct smtp_transaction {
     bool rode;  /* the current mail came as a rider */
     bool idle;  /* the owner was told */
     bool heard; /* a whole reply, since the timer was armed */
+    bool due;   /* the loop counts on a reply */
     bool lost;
 };
 
 static void pump(struct smtp_transaction *t);
 static void on_timer(void *arg);
+
+static void set_due(struct smtp_transaction *t, bool due)
+{
+    if (t->due != due) {
+        t->due = due;
+        loop_due(t->setup.loop, due ? 1 : -1);
+    }
+}
 
 struct smtp_transaction *smtp_transaction_new(const struct smtp_transaction_setup *setup)
 {
@@ -74,6 +83,7 @@ void smtp_transaction_free(struct smtp_transaction **transaction)
         return;
     }
     loop_timer_disarm(&t->timer);
+    set_due(t, false);
     buf_fini(&t->commands);
     free(t);
     *transaction = NULL;
@@ -665,6 +675,7 @@ static void pump(struct smtp_transaction *t)
         }
     } while (t->again && !t->lost);
     t->pumping = false;
+    set_due(t, t->current != NULL && !t->lost);
     if (t->lost) {
         t->setup.owner->over(t->setup.owner_arg);
     }

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -12,6 +13,17 @@
 #include "loop.h"
 
 enum { TIMERS = 50 };
+
+static int naps;
+
+/* In front of the C library's: how often the loop slept. */
+int nanosleep(const struct timespec *wanted, struct timespec *left)
+{
+    (void)left;
+    assert_int_equal(wanted->tv_sec, 0);
+    naps++;
+    return 0;
+}
 
 struct bench {
     struct loop *loop;
@@ -130,12 +142,50 @@ static void the_hook_runs_once_a_turn_and_can_ask_for_another(void **state)
     loop_free(&b.loop);
 }
 
+static int naps_in_two_turns(struct loop *loop, int max_wait_ms)
+{
+    struct err_text why = {0};
+    naps = 0;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(loop_turn(loop, max_wait_ms, &why), ERR_OK);
+    }
+    return naps;
+}
+
+static void answers_gather_only_where_many_come_fast(void **state)
+{
+    (void)state;
+    struct loop *loop = NULL;
+    int ends[2];
+    struct loop_watch *watch = NULL;
+    struct bench b = {.count = 10}; /* never 2 */
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], "abcdefgh", 8), 8);
+    b.fd = ends[0];
+    assert_int_equal(loop_new(&loop, NULL), ERR_OK);
+    assert_int_equal(loop_watch(loop, ends[0], LOOP_READ, on_read, &b, &watch), ERR_OK);
+    clock_replace(&(struct clock_source){.mono_us = 1000000}); /* no wait takes any time */
+    loop_due(loop, 7);
+    assert_int_equal(naps_in_two_turns(loop, -1), 0);
+    loop_due(loop, 1);
+    assert_int_equal(naps_in_two_turns(loop, -1), 1); /* behind the first, which was quick */
+    assert_int_equal(naps_in_two_turns(loop, 0), 0);  /* it need not wait */
+    loop_unwatch(&watch);
+    clock_replace(NULL);
+    assert_int_equal(naps_in_two_turns(loop, 1), 0); /* a whole millisecond: no answer came */
+    loop_due(loop, -8);
+    loop_free(&loop);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(timers_fire_in_the_order_of_their_time),
         cmocka_unit_test(a_descriptor_calls_while_it_is_ready),
         cmocka_unit_test(the_hook_runs_once_a_turn_and_can_ask_for_another),
+        cmocka_unit_test(answers_gather_only_where_many_come_fast),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -58,6 +58,11 @@ void loop_before_wait(struct loop *loop, loop_fn *fn, void *arg);
 /* Do not wait in this turn: look at descriptors and timers, then come round again. */
 void loop_again(struct loop *loop);
 
+/* by: 1 = one more answer of a peer is due, which a descriptor will announce; -1 = it came, or never will. While many are
+ * due and come thick and fast, the loop sleeps a moment before it waits: a few are there then for one wait, and the peer
+ * need not wake a thread with each that it sends. */
+void loop_due(struct loop *loop, int by);
+
 /* Run until loop_stop. ERR_IO when epoll fails. */
 enum err loop_run(struct loop *loop, struct err_text *why) NODISCARD;
 /* Let loop_run return after this turn. */
