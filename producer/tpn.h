@@ -218,7 +218,9 @@ TPN_API enum tpn_result tpn_open(struct tpn_client **client, const struct tpn_op
  * Requests without a receipt are forgotten by the library; the broker may still get them. */
 TPN_API void tpn_close(struct tpn_client **client);
 
-/* Publish a request: copy it, send it, return at once.
+/* Publish a request: copy it, send it, return at once. While other requests of the handle wait for their receipts, it may go out
+ * together with those that are published next: when 64 KB have come together, and at the latest by the next call of tpn_poll,
+ * tpn_wait, tpn_query or tpn_close.
  *  request  unchanged, the caller's; may be published again with another id
  *  id       out, the id in use: the request's own, or a new UUIDv7; may be null
  * Returns TPN_OK; TPN_BUSY; TPN_INVALID a field breaks a rule, or the id is in flight already.

@@ -142,12 +142,21 @@ static void submit_message(void *arg, struct bus *bus, enum err err, struct wire
                        "an answer that cannot be read: %.180s", in->fault.rule);
     } else if (in->verb == WIRE_RECEIPT) {
         flight_receipt(&client->flights, (const PB(Receipt) *)in->body);
+    } else if (in->verb == WIRE_RECEIPTS) {
+        const PB(Receipts) *list = (const PB(Receipts) *)in->body;
+        for (size_t i = 0; i < list->n_receipts; i++) {
+            flight_receipt(&client->flights, list->receipts[i]);
+        }
     } else if (in->verb == WIRE_STATE) {
         take_reply(client, (const PB(QueryReply) *)in->body);
     } else if (in->verb == WIRE_ERROR) {
         const PB(Error) *error = (const PB(Error) *)in->body;
         (void)snprintf(client->flights.last_error, sizeof client->flights.last_error,
                        "%.60s %.180s", error->field, error->reason);
+        /* An older broker does not know the verb, and so does not tell it. */
+        if (error->verb[0] == '\0' || strcmp(error->verb, wire_verb_name(WIRE_SUBMITS)) == 0) {
+            flight_refused(&client->flights);
+        }
     }
 }
 
@@ -240,6 +249,7 @@ static enum err open_submit(struct tpn_client *client, const struct tpn_options 
         .lock = &client->lock,
         .send_queue_messages = (int)(options->max_in_flight * 2 + SUBMIT_SLACK),
         .receive_queue_messages = (int)(options->max_in_flight * 2 + SUBMIT_SLACK),
+        .bodies_borrowed = true,
     };
     enum err err = loop_new(&client->loop, why);
     if (err != ERR_OK) {
@@ -298,6 +308,9 @@ void tpn_close(struct tpn_client **client_p)
     if (client == NULL || client->inside) {
         return;
     }
+    if (client->flights.queued != NULL) {
+        flight_flush(&client->flights);
+    }
     flight_table_fini(&client->flights);
     bus_close(&client->submit);
     bus_close(&client->status);
@@ -323,7 +336,7 @@ static enum tpn_result launch(struct tpn_client *client, const char *id, uint8_t
     if (flight_add(&client->flights, id, data, len) != ERR_OK) {
         return fail(why, TPN_INVALID, "id: a request with this id is in flight in this handle");
     }
-    flight_flush(&client->flights);
+    flight_offer(&client->flights);
     return TPN_OK;
 }
 
@@ -421,6 +434,9 @@ enum tpn_result tpn_poll(struct tpn_client *client, int timeout_ms)
         }
         left_ms = until_ms - clock_mono_ms();
     } while (client->news == news && left_ms > 0);
+    if (client->flights.queued != NULL) {
+        flight_flush(&client->flights); /* what a callback published last */
+    }
     return client->news != news ? TPN_OK : TPN_TIMEOUT;
 }
 

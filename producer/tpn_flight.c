@@ -20,6 +20,7 @@
 #include <utlist.h>
 
 enum { SOCKET_RETRY_MS = 50, PAUSE_MIN_MS = 20, PAUSE_MAX_MS = 30000 };
+enum { JOINED_ONE_BYTES = 16 * 1024 }; /* what is larger goes alone, and is not copied twice */
 
 #define TO(state) (1U << (state))
 
@@ -38,6 +39,7 @@ static void unlist(struct flight *flight)
     struct flight_table *table = flight->table;
     if (flight->state == FLIGHT_QUEUED) {
         DL_DELETE(table->queued, flight);
+        table->queued_bytes -= flight->len;
     } else if (flight->state == FLIGHT_SENT) {
         DL_DELETE(table->sent, flight);
     }
@@ -54,6 +56,7 @@ static void flight_enter(struct flight *flight, enum flight_state next, int64_t 
     flight->state = next;
     if (next == FLIGHT_QUEUED) {
         DL_APPEND(table->queued, flight);
+        table->queued_bytes += flight->len;
     } else if (next == FLIGHT_SENT) {
         DL_APPEND(table->sent, flight);
     }
@@ -138,6 +141,7 @@ void flight_table_fini(struct flight_table *table)
     map_clear(&table->by_id);
     table->queued = NULL;
     table->sent = NULL;
+    table->queued_bytes = 0;
     table->waiting = 0;
 }
 
@@ -185,18 +189,72 @@ static int64_t patience_ms(const struct flight *flight)
     return (int64_t)flight->table->receipt_timeout_ms << doublings;
 }
 
+/* How many of those that are first in the queue may leave in one message. */
+static size_t count_joined(const struct flight_table *table)
+{
+    size_t count = 0;
+    size_t bytes = 0;
+    for (const struct flight *flight = table->queued;
+         flight != NULL && flight->sends == 0 && flight->len <= JOINED_ONE_BYTES &&
+         count < WIRE_SUBMITS_MAX;
+         flight = flight->next) {
+        bytes += flight->len;
+        if (bytes > WIRE_SUBMITS_MAX_BYTES) {
+            break;
+        }
+        count++;
+    }
+    return count;
+}
+
+static enum err send_joined(const struct flight_table *table, size_t count)
+{
+    uint32_t lengths[WIRE_SUBMITS_MAX];
+    struct wire_piece pieces[WIRE_SUBMITS_MAX];
+    PB(Submits) submits = PB_INIT(SUBMITS);
+    const struct flight *flight = table->queued;
+    for (size_t i = 0; i < count; i++, flight = flight->next) {
+        lengths[i] = (uint32_t)flight->len;
+        pieces[i] = (struct wire_piece){flight->data, flight->len};
+    }
+    submits.request_bytes = lengths;
+    submits.n_request_bytes = count;
+    struct wire_blob *joined = wire_blob_join(pieces, count);
+    enum err err = bus_send(table->bus, NULL, WIRE_SUBMITS, &submits.base, joined);
+    wire_blob_free(&joined);
+    return err;
+}
+
+/* The first ones of the queue leave in one message, or the first one does. Returns how many; 0: the socket takes nothing. */
+static size_t send_some(const struct flight_table *table)
+{
+    const struct flight *first = table->queued;
+    size_t count = table->takes_submits ? count_joined(table) : 0;
+    if (count >= 2) {
+        return send_joined(table, count) == ERR_OK ? count : 0;
+    }
+    return wire_send_packed(bus_socket(table->bus), NULL, WIRE_SUBMIT, first->data,
+                            first->len) == ERR_OK
+               ? 1
+               : 0;
+}
+
 void flight_flush(struct flight_table *table)
 {
     flight_watch_connection(table);
     while (table->queued != NULL) {
-        struct flight *flight = table->queued;
-        if (!table->writable || wire_send_packed(bus_socket(table->bus), NULL, WIRE_SUBMIT,
-                                                 flight->data, flight->len) != ERR_OK) {
+        size_t count = table->writable ? send_some(table) : 0;
+        if (count == 0) {
             loop_timer_arm(&table->again, SOCKET_RETRY_MS);
             return;
         }
-        flight->sends++;
-        flight_enter(flight, FLIGHT_SENT, patience_ms(flight));
+        bool joined = count > 1;
+        for (; count > 0; count--) {
+            struct flight *flight = table->queued;
+            flight->sends++;
+            flight->joined = joined;
+            flight_enter(flight, FLIGHT_SENT, patience_ms(flight));
+        }
     }
     loop_timer_disarm(&table->again);
 }
@@ -210,8 +268,29 @@ void flight_watch_connection(struct flight_table *table)
         DL_FOREACH_SAFE (table->sent, flight, next) {
             flight_enter(flight, FLIGHT_QUEUED, table->deadline_ms);
         }
+        table->takes_submits = false; /* it may be another broker */
     }
     table->writable = writable;
+}
+
+void flight_offer(struct flight_table *table)
+{
+    bool more_fits = table->queued_bytes < WIRE_SUBMITS_MAX_BYTES;
+    if (!table->takes_submits || table->sent == NULL || !more_fits) {
+        flight_flush(table);
+    }
+}
+
+void flight_refused(struct flight_table *table)
+{
+    struct flight *flight = NULL;
+    struct flight *next = NULL;
+    table->takes_submits = false;
+    DL_FOREACH_SAFE (table->sent, flight, next) {
+        if (flight->joined) {
+            flight_enter(flight, FLIGHT_QUEUED, table->deadline_ms);
+        }
+    }
 }
 
 /* Between limits: a broker that asks for 0 must not get a storm, one that asks for a day not
@@ -224,9 +303,16 @@ static int64_t pause_ms(uint32_t wanted_ms)
     return wanted_ms > PAUSE_MAX_MS ? PAUSE_MAX_MS : wanted_ms;
 }
 
+/* Null is "": most receipts say nothing more. */
+static char *said(const char *text)
+{
+    return text[0] != '\0' ? mem_text(text) : NULL;
+}
+
 void flight_receipt(struct flight_table *table, const PB(Receipt) *receipt)
 {
     struct flight *flight = flight_find(table, receipt->id);
+    table->takes_submits |= receipt->takes_submits != 0;
     if (flight == NULL || flight->state == FLIGHT_DONE) {
         return;
     }
@@ -241,8 +327,8 @@ void flight_receipt(struct flight_table *table, const PB(Receipt) *receipt)
     }
     flight->status = (enum tpn_receipt_status)receipt->status;
     flight->request_state = (enum tpn_state)receipt->state;
-    flight->field = mem_text(receipt->field);
-    flight->reason = mem_text(receipt->reason);
+    flight->field = said(receipt->field);
+    flight->reason = said(receipt->reason);
     flight->accepted_at_ms = receipt->accepted_at_ms;
     flight_enter(flight, FLIGHT_DONE, 0);
     table->done(table->arg, flight);

@@ -6,6 +6,10 @@
  *                     │  └── connection came back ┘ receipt BUSY                │
  *                     └───────────── PAUSED ◄───────┘ ──────────────────────────┘
  *
+ * Requests that go out for the first time go together, as SUBMITS, to a broker that said with a receipt on this connection that it
+ * takes them; what has to go out again goes alone, as SUBMIT, which every broker takes. So a broker that was exchanged for an
+ * older one behind the same address costs one refused message and no request.
+ *
  * | state  | the broker has it | who moves it on                        | when the process dies          |
  * |--------|-------------------|----------------------------------------|--------------------------------|
  * | QUEUED | no, or perhaps    | flight_flush, a late receipt, deadline | the producer publishes again   |
@@ -40,6 +44,7 @@ struct flight {
     size_t len;
     enum flight_state state;
     unsigned sends;
+    bool joined;         /* the last time it went out, it went with others */
     int64_t deadline_ms; /* on the monotonic clock */
     struct loop_timer timer;
     struct flight *prev, *next;     /* in the list of its state: QUEUED or SENT */
@@ -63,6 +68,8 @@ struct flight_table {
     struct map *by_id;     /* all of them */
     struct flight *queued; /* in the order in which they go out */
     struct flight *sent;
+    size_t queued_bytes;     /* of their requests */
+    bool takes_submits;      /* the broker said so since the connection stands */
     size_t waiting;          /* without a receipt */
     struct loop_timer again; /* armed while the socket takes nothing */
     bool writable;           /* the socket had a connection when it was last looked at */
@@ -83,6 +90,14 @@ struct flight *flight_find(const struct flight_table *table, const char *id);
 
 /* Take a flight out and free it. */
 void flight_remove(struct flight **flight);
+
+/* Send what is queued, or wait for more that goes with it: while other requests have no receipt, the caller will come back for those
+ * anyway, and then calls flight_flush. */
+void flight_offer(struct flight_table *table);
+
+/* The broker could not use a message of ours, and it may have been a SUBMITS: all that went out in one and has no receipt goes out
+ * again, alone, and so does all that follows until a receipt says otherwise. */
+void flight_refused(struct flight_table *table);
 
 /* A receipt came; one for an id that is not in flight is dropped: it was answered before. */
 void flight_receipt(struct flight_table *table, const PB(Receipt) *receipt);

@@ -307,8 +307,23 @@ static const struct check_rule receipt_rules[] = {
     {.field = "reason", .form = CHECK_LINE, .max = REASON_MAX},
     {.field = "retry_after_ms", .form = CHECK_NUMBER},
     {.field = "accepted_at_ms", .form = CHECK_NUMBER, .max = TIME_MAX},
+    {.field = "takes_submits", .form = CHECK_NUMBER},
 };
 static const struct check_set receipt = SET(receipt);
+
+static const struct check_rule submits_rules[] = {
+    {.field = "request_bytes", .form = CHECK_NUMBER, .required = true, .max_entries = 256},
+};
+static const struct check_set submits = SET(submits);
+
+static const struct check_rule receipts_rules[] = {
+    {.field = "receipts",
+     .form = CHECK_MESSAGE,
+     .required = true,
+     .max_entries = 1000,
+     .set = &receipt},
+};
+static const struct check_set receipts = SET(receipts);
 
 static const struct check_rule query_rules[] = {
     {.field = "ids", .form = CHECK_ID, .required = true, .max_entries = 1000, .max = ID_MAX},
@@ -853,6 +868,8 @@ static const struct check_set *const sets[] = {
     &pause,
     &withdraw,
     &receipt,
+    &submits,
+    &receipts,
     &query_reply,
     &error,
     &job,

@@ -48,6 +48,8 @@ static const struct verb_row verbs[WIRE_VERB_COUNT] = {
     [WIRE_BEAT] = {VERB_PREFIX "BEAT", PB_DESCRIPTOR(beat), 0, false},
     [WIRE_JOB] = {VERB_PREFIX "JOB", PB_DESCRIPTOR(job), 0, true},
     [WIRE_JOBS] = {VERB_PREFIX "JOBS", PB_DESCRIPTOR(jobs), 0, true},
+    [WIRE_SUBMITS] = {VERB_PREFIX "SUBMITS", PB_DESCRIPTOR(submits), 0, true},
+    [WIRE_RECEIPTS] = {VERB_PREFIX "RECEIPTS", PB_DESCRIPTOR(receipts), 0, false},
     [WIRE_PERMIT] = {VERB_PREFIX "PERMIT", PB_DESCRIPTOR(permit), 0, false},
     [WIRE_RESULT_OK] = {VERB_PREFIX "RESULT_OK", PB_DESCRIPTOR(result_ok), 0, false},
     [WIRE_PROFILE] = {VERB_PREFIX "PROFILE", PB_DESCRIPTOR(profile), 0, false},
@@ -148,20 +150,19 @@ struct wire_blob *wire_blob_copy(const void *data, size_t len)
     return blob_of(&msg);
 }
 
-struct wire_blob *wire_blob_join(struct wire_blob *const parts[], size_t count)
+struct wire_blob *wire_blob_join(const struct wire_piece pieces[], size_t count)
 {
     size_t len = 0;
     for (size_t i = 0; i < count; i++) {
-        len += wire_blob_len(parts[i]);
+        len += pieces[i].len;
     }
     zmq_msg_t msg;
     uint8_t *at = msg_new(&msg, NULL, len);
     for (size_t i = 0; i < count; i++) {
-        size_t part = wire_blob_len(parts[i]);
-        if (part > 0) {
-            memcpy(at, wire_blob_data(parts[i]), part);
+        if (pieces[i].len > 0) {
+            memcpy(at, pieces[i].data, pieces[i].len);
         }
-        at += part;
+        at += pieces[i].len;
     }
     return blob_of(&msg);
 }
@@ -307,25 +308,40 @@ static void drop_body(struct wire_in *in)
     in->body = NULL;
 }
 
-/* Frame 2 of JOBS is cut by what its jobs say: that must come out even. */
+/* Frame 2 of JOBS and SUBMITS is cut by what frame 1 says: that must come out even. */
 static enum err check_joined(struct wire_in *in)
 {
-    const PB(Jobs) *list = (const PB(Jobs) *)in->body;
+    const PB(Jobs) *jobs = in->verb == WIRE_JOBS ? (const PB(Jobs) *)in->body : NULL;
+    const PB(Submits) *submits = jobs == NULL ? (const PB(Submits) *)in->body : NULL;
+    size_t count = jobs != NULL ? jobs->n_jobs : submits->n_request_bytes;
     size_t left = wire_blob_len(in->payload);
-    for (size_t i = 0; i < list->n_jobs; i++) {
-        size_t bytes = list->jobs[i]->request_bytes;
-        bool last = i + 1 == list->n_jobs;
+    for (size_t i = 0; i < count; i++) {
+        size_t bytes = jobs != NULL ? jobs->jobs[i]->request_bytes : submits->request_bytes[i];
+        bool last = i + 1 == count;
         if (bytes > 0 && (last ? bytes == left : bytes < left)) {
             left -= bytes;
             continue;
         }
-        (void)snprintf(in->fault.field, sizeof in->fault.field, "jobs[%zu].request_bytes", i);
+        (void)snprintf(in->fault.field, sizeof in->fault.field,
+                       jobs != NULL ? "jobs[%zu].request_bytes" : "request_bytes[%zu]", i);
         (void)snprintf(in->fault.rule, sizeof in->fault.rule,
                        "is %zu, but frame 2 has %zu bytes for %s", bytes, left,
                        last ? "this request, the last" : "this request and those behind it");
         return ERR_INVALID;
     }
     return ERR_OK;
+}
+
+/* Frame 2, once frame 1 is read. */
+static enum err check_payload(struct wire_in *in)
+{
+    size_t len = in->payload != NULL ? wire_blob_len(in->payload) : 0;
+    if (in->verb == WIRE_SUBMITS && len > WIRE_SUBMITS_MAX_BYTES) {
+        (void)wire_refuse(&in->fault, "", "frame 2 has %zu bytes, at most %d are allowed", len,
+                          (int)WIRE_SUBMITS_MAX_BYTES);
+        return ERR_LIMIT;
+    }
+    return in->verb == WIRE_JOBS || in->verb == WIRE_SUBMITS ? check_joined(in) : ERR_OK;
 }
 
 /* Everything from the verb on. */
@@ -351,8 +367,8 @@ static enum err take_frames(struct wire_in *in, struct frames *frames, size_t at
         in->payload = blob_of(&frames->msg[at + 2]);
     }
     enum err err = take_body(in, &frames->msg[at + 1]);
-    if (err == ERR_OK && in->verb == WIRE_JOBS) {
-        err = check_joined(in);
+    if (err == ERR_OK) {
+        err = check_payload(in);
     }
     if (err != ERR_OK) {
         drop_body(in);
@@ -365,6 +381,7 @@ enum err wire_recv(void *socket, bool routed, struct arena *arena, struct wire_i
     struct frames frames;
     memset(in, 0, offsetof(struct wire_in, peer.id));
     in->peer.delimiter = false;
+    in->peer.together = false;
     in->user[0] = '\0';
     in->verb = WIRE_NONE;
     in->body = NULL;
@@ -393,6 +410,28 @@ enum err wire_recv(void *socket, bool routed, struct arena *arena, struct wire_i
     }
     err = take_frames(in, &frames, at);
     frames_close(&frames);
+    return err;
+}
+
+enum err wire_recv_part(const struct wire_in *whole, struct wire_piece piece,
+                        struct wire_in *part)
+{
+    zmq_msg_t msg;
+    part->peer = whole->peer;
+    part->peer.together = true;
+    memcpy(part->user, whole->user, sizeof part->user);
+    part->verb = WIRE_SUBMIT;
+    part->body = NULL;
+    part->arena = whole->arena;
+    part->payload = NULL;
+    part->frames = 0;
+    part->fault.field[0] = '\0';
+    part->fault.rule[0] = '\0';
+    msg_new(&msg, piece.data, piece.len);
+    enum err err = take_body(part, &msg);
+    if (err != ERR_OK) {
+        drop_body(part);
+    }
     return err;
 }
 

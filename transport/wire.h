@@ -2,7 +2,8 @@
  *
  *   frame 0   ASCII verb, TPN1.<NAME>
  *   frame 1   a protobuf message of the type that the verb names
- *   frame 2   JOB only: a NotificationRequest, byte for byte as its producer sent it; JOBS: several, one behind the other
+ *   frame 2   JOB only: a NotificationRequest, byte for byte as its producer sent it; JOBS and SUBMITS: several, one behind
+ *             the other
  *
  * On a ROUTER the peer's routing id goes before, and an empty delimiter when the peer is a REQ socket. */
 #ifndef TPN_WIRE_H
@@ -19,6 +20,8 @@
 enum {
     WIRE_REQUEST_MAX_BYTES = 25 * 1024 * 1024, /* frame 1 of SUBMIT */
     WIRE_BODY_MAX_BYTES = 4 * 1024 * 1024,     /* frame 1 of every other verb */
+    WIRE_SUBMITS_MAX_BYTES = 64 * 1024,        /* frame 2 of SUBMITS */
+    WIRE_SUBMITS_MAX = 256,                    /* requests in it */
     WIRE_PEER_MAX_BYTES = 255,                 /* of a ZeroMQ routing id */
     WIRE_USER_BYTES = 64                       /* of a ZAP user id, with its NUL */
 };
@@ -76,6 +79,9 @@ enum wire_verb {
     WIRE_REPLAYED,
     /* work */
     WIRE_JOBS,
+    /* submit */
+    WIRE_SUBMITS,
+    WIRE_RECEIPTS,
     WIRE_VERB_COUNT
 };
 
@@ -95,14 +101,20 @@ size_t wire_blob_len(const struct wire_blob *blob);
 void wire_blob_free(struct wire_blob **blob); /* accepts null */
 /* A blob of the caller's own bytes, copied. */
 struct wire_blob *wire_blob_copy(const void *data, size_t len);
+/* Bytes of somebody else's. */
+struct wire_piece {
+    const uint8_t *data;
+    size_t len;
+};
 /* A blob of the bytes of all of them, copied, one behind the other. */
-struct wire_blob *wire_blob_join(struct wire_blob *const parts[], size_t count);
+struct wire_blob *wire_blob_join(const struct wire_piece pieces[], size_t count);
 
 /* Who sent a message to a ROUTER, and how it wants its answer. */
 struct wire_peer {
     uint8_t len; /* 0 on sockets that do not route */
     uint8_t id[WIRE_PEER_MAX_BYTES];
     bool delimiter; /* a REQ socket: an empty frame stands before the verb */
+    bool together;  /* what it asked came in a SUBMITS: it knows RECEIPTS */
 };
 
 /* What was wrong with a message that could not be used. */
@@ -128,7 +140,7 @@ struct wire_in {
     struct arena *arena;    /* where body lies; null = in pieces of its own */
     struct wire_blob *raw;  /* frame 1 as it came; null when it was missing */
     struct wire_blob *
-        payload; /* frame 2; null when there was none. Of JOBS: as long as its jobs say together */
+        payload; /* frame 2; null when there was none. Of JOBS and SUBMITS: as long as frame 1 says */
     size_t frames; /* that the socket gave, with the peer's id; for who counts them */
     struct wire_fault fault;
 };
@@ -156,6 +168,14 @@ ProtobufCMessage *wire_in_take_body(struct wire_in *in);
  * ERR_IO the socket failed. After any return but ERR_AGAIN and ERR_IO the caller calls wire_in_fini. */
 enum err wire_recv(void *socket, bool routed, struct arena *arena,
                    struct wire_in *in) NODISCARD;
+
+/* One request of a SUBMITS, as wire_recv would give it had it come in a SUBMIT of its own, with peer.together set.
+ *  whole  the SUBMITS; its body is not used, and when both have an arena it must have been dropped: the arena is empty
+ *  piece  the request, of whole's frame 2; copied
+ *  part   out; wire_in_fini frees it, and empties the arena
+ * Returns ERR_OK, ERR_PROTO, ERR_INVALID or ERR_LIMIT, as wire_recv. */
+enum err wire_recv_part(const struct wire_in *whole, struct wire_piece piece,
+                        struct wire_in *part) NODISCARD;
 
 /* Send one message, without waiting. peer is null on sockets that do not route; payload may be null; both
  * and the body are borrowed.

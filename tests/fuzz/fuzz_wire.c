@@ -73,6 +73,30 @@ static void demand_same(struct pair *p, const struct wire_in *in)
     wire_in_fini(&again);
 }
 
+/* Each request of a SUBMITS is a message of its own. */
+static void try_parts(const struct wire_in *whole)
+{
+    const PB(Submits) *list = (const PB(Submits) *)wire_body_copy(whole->body);
+    struct wire_in bare =
+        *whole; /* the parts in pieces of their own: the arena has the whole */
+    bare.arena = NULL;
+    struct wire_piece piece = {.data = wire_blob_data(whole->payload)};
+    for (size_t i = 0; i < list->n_request_bytes; i++) {
+        struct wire_in part;
+        piece.len = list->request_bytes[i];
+        enum err err = wire_recv_part(&bare, piece, &part);
+        demand(part.verb == WIRE_SUBMIT && wire_blob_len(part.raw) == piece.len,
+               "another part");
+        demand((err == ERR_OK) == (part.body != NULL), "part after %s", err_name(err));
+        demand(err == ERR_OK || part.fault.rule[0] != '\0', "%s without a rule", err_name(err));
+        wire_in_fini(&part);
+        piece.data += piece.len;
+    }
+    demand(piece.data == wire_blob_data(whole->payload) + wire_blob_len(whole->payload),
+           "parts that do not come out even");
+    protobuf_c_message_free_unpacked((ProtobufCMessage *)(uintptr_t)&list->base, NULL);
+}
+
 static void try_message(struct pair *p, bool routed)
 {
     struct wire_in in = {.verb = WIRE_NONE};
@@ -82,6 +106,9 @@ static void try_message(struct pair *p, bool routed)
         demand(in.verb != WIRE_NONE && in.body != NULL && in.raw != NULL, "half a message");
         if (!routed || in.peer.len > 0) {
             demand_same(p, &in);
+        }
+        if (in.verb == WIRE_SUBMITS) {
+            try_parts(&in);
         }
     } else {
         demand(in.body == NULL && in.fault.rule[0] != '\0', "%s without a rule", err_name(err));

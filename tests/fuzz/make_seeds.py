@@ -111,6 +111,13 @@ def main():
         write("wire", "jobs", frames(0, b"TPN1.JOBS", joined, request * 2))
         write("wire", "jobs-cut", frames(0, b"TPN1.JOBS", joined, request * 2 + b"x"))
         write("check", "jobs", b"\x2c" + joined)
+        submits = pb.Submits(request_bytes=[len(request)] * 2).SerializeToString()
+        write("wire", "submits", frames(0, b"TPN1.SUBMITS", submits, request * 2))
+        write("wire", "submits-cut", frames(1, b"peer", b"TPN1.SUBMITS", submits, request * 2 + b"x"))
+        write("wire", "submits-broken", frames(1, b"peer", b"TPN1.SUBMITS", pb.Submits(request_bytes=[3, len(request)]).SerializeToString(),
+                                               b"\x0a\x7f\x01" + request))
+        write("check", "submits", b"\x2d" + submits)
+        write("check", "receipts", b"\x2e" + pb.Receipts(receipts=[fill(pb.Receipt())] * 2).SerializeToString())
         write("wire", "too-many", frames(0, b"TPN1.BEAT", beat, b"x", b"y", b"z", b"", b"", b""))
 
 

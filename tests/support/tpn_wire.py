@@ -117,8 +117,15 @@ class Publisher:
         self.context.term()
 
 
+def submits(pb, packed):
+    """The frames of a SUBMITS of packed requests."""
+    packed = list(packed)
+    return [b"TPN1.SUBMITS", pb.Submits(request_bytes=[len(one) for one in packed]).SerializeToString(), b"".join(packed)]
+
+
 class Pipeline:
-    """A DEALER socket: many requests under way. Sends again what was not answered, as a good producer does."""
+    """A DEALER socket: many requests under way, several in a message if wanted. Sends again what was not answered, as a good producer
+    does."""
 
     def __init__(self, pb, endpoint):
         self.pb = pb
@@ -132,11 +139,18 @@ class Pipeline:
         self.socket.connect(endpoint)
         self.open = {}      # id -> packed request without an answer yet
         self.receipts = {}  # id -> Receipt
+        self.verbs = []     # of the answers, in order
 
     def send(self, request):
         packed = request.SerializeToString()
         self.open[request.id] = packed
         self.socket.send_multipart([b"TPN1.SUBMIT", packed])
+
+    def send_together(self, requests):
+        """As one SUBMITS: at most 256 requests of 64 KB together."""
+        packed = {request.id: request.SerializeToString() for request in requests}
+        self.open.update(packed)
+        self.socket.send_multipart(submits(self.pb, packed.values()))
 
     def resend_open(self):
         for packed in self.open.values():
@@ -147,12 +161,14 @@ class Pipeline:
         while self.socket.poll(wait_ms):
             wait_ms = 0
             verb, body = self.socket.recv_multipart()
-            assert verb == b"TPN1.RECEIPT", (verb, self.pb.Error.FromString(body))
-            receipt = self.pb.Receipt.FromString(body)
-            busy = receipt.status == self.pb.RECEIPT_STATUS_BUSY
-            if not busy and receipt.id in self.open:
-                del self.open[receipt.id]
-                self.receipts[receipt.id] = receipt
+            self.verbs.append(verb.decode().removeprefix("TPN1."))
+            assert verb in (b"TPN1.RECEIPT", b"TPN1.RECEIPTS"), (verb, self.pb.Error.FromString(body))
+            single = verb == b"TPN1.RECEIPT"
+            for receipt in [self.pb.Receipt.FromString(body)] if single else self.pb.Receipts.FromString(body).receipts:
+                busy = receipt.status == self.pb.RECEIPT_STATUS_BUSY
+                if not busy and receipt.id in self.open:
+                    del self.open[receipt.id]
+                    self.receipts[receipt.id] = receipt
         return len(self.open)
 
     def settle(self, timeout_s, resend_after_s=3.0):

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -31,7 +32,11 @@ struct fake {
     const char
         *script; /* a accept, d duplicate, r reject, b busy, l lose; the last letter is kept */
     atomic_bool stop;
-    atomic_int submits, events;
+    atomic_bool tells;  /* in its receipts that it takes SUBMITS */
+    atomic_bool knows;  /* SUBMITS; an older one answers that it is no verb */
+    atomic_int submits; /* requests, however they came */
+    atomic_int joined;  /* SUBMITS that were taken */
+    atomic_int refused; /* and that were not */
     char seen[MAX_SEEN][TPN_ID_BYTES];
     size_t lens[MAX_SEEN];
     uint64_t sequence;
@@ -107,9 +112,17 @@ static void fake_submit(struct fake *fake, struct wire_in *in)
     receipt.field = (char *)(uintptr_t)(step == 'r' ? "profile" : "");
     receipt.reason = (char *)(uintptr_t)(step == 'r' ? "no such profile" : "");
     receipt.retry_after_ms = 20;
+    receipt.takes_submits = atomic_load(&fake->tells);
+    PB(Receipt) *both[] = {&receipt, &receipt}; /* the second is of no request any more */
+    PB(Receipts) receipts = PB_INIT(RECEIPTS);
+    receipts.receipts = both;
+    receipts.n_receipts = 2;
     if (step != 'l') {
-        assert_int_equal(bus_send(fake->submit, &in->peer, WIRE_RECEIPT, &receipt.base, NULL),
-                         ERR_OK);
+        assert_int_equal(
+            in->peer.together
+                ? bus_send(fake->submit, &in->peer, WIRE_RECEIPTS, &receipts.base, NULL)
+                : bus_send(fake->submit, &in->peer, WIRE_RECEIPT, &receipt.base, NULL),
+            ERR_OK);
     }
     fake_publish(fake, id);
     fake_silence(fake);
@@ -133,6 +146,30 @@ static void fake_query(struct fake *fake, struct wire_in *in)
     assert_int_equal(bus_send(fake->submit, &in->peer, WIRE_STATE, &reply.base, NULL), ERR_OK);
 }
 
+static void fake_submits(struct fake *fake, struct wire_in *in)
+{
+    const PB(Submits) *list = (const PB(Submits) *)wire_in_take_body(in);
+    struct wire_piece piece = {.data = wire_blob_data(in->payload)};
+    atomic_fetch_add(&fake->joined, 1);
+    for (size_t i = 0; i < list->n_request_bytes; i++) {
+        struct wire_in part;
+        piece.len = list->request_bytes[i];
+        assert_int_equal(wire_recv_part(in, piece, &part), ERR_OK);
+        fake_submit(fake, &part);
+        wire_in_fini(&part);
+        piece.data += piece.len;
+    }
+    protobuf_c_message_free_unpacked((ProtobufCMessage *)(uintptr_t)&list->base, NULL);
+}
+
+static void fake_refuse(struct fake *fake, const struct wire_in *in)
+{
+    PB(Error) error = PB_INIT(ERROR);
+    error.reason = (char *)(uintptr_t) "unknown verb";
+    atomic_fetch_add(&fake->refused, 1);
+    assert_int_equal(bus_send(fake->submit, &in->peer, WIRE_ERROR, &error.base, NULL), ERR_OK);
+}
+
 static void fake_message(void *arg, struct bus *bus, enum err err, struct wire_in *in)
 {
     struct fake *fake = arg;
@@ -141,6 +178,12 @@ static void fake_message(void *arg, struct bus *bus, enum err err, struct wire_i
         fake_submit(fake, in);
     } else if (err == ERR_OK && in->verb == WIRE_QUERY) {
         fake_query(fake, in);
+    } else if (err == ERR_OK && in->verb == WIRE_SUBMITS) {
+        if (atomic_load(&fake->knows)) {
+            fake_submits(fake, in);
+        } else {
+            fake_refuse(fake, in);
+        }
     }
 }
 
@@ -183,6 +226,8 @@ static void fake_start(struct fake *fake, const char *script)
     fake->script = script;
     atomic_store(&fake->stop, false);
     atomic_store(&fake->submits, 0);
+    atomic_store(&fake->joined, 0);
+    atomic_store(&fake->refused, 0);
     fake->context = bus_context_new();
     assert_int_equal(loop_new(&fake->loop, NULL), ERR_OK);
     fake_bind(fake, &fake->submit, BUS_ROUTER, fake->submit_endpoint);
@@ -385,6 +430,123 @@ static void test_bytes_without_id_get_one(void **state)
     fake_stop(&fake);
 }
 
+/* ---- several in one message ---- */
+
+/* A broker has told, if it does, what it takes; then three more are published before anything is heard. */
+static struct tpn_client *publish_three(struct fake *fake, uint32_t receipt_timeout_ms)
+{
+    struct tpn_receipt receipt;
+    char id[TPN_ID_BYTES];
+    struct tpn_client *client = open_client(fake, receipt_timeout_ms, PATIENCE_MS);
+    publish(client, "first", id);
+    assert_int_equal(tpn_wait(client, "first", PATIENCE_MS, &receipt), TPN_OK);
+    publish(client, "x1", id); /* leaves at once: nothing else is under way */
+    publish(client, "x2", id);
+    publish(client, "x3", id);
+    return client;
+}
+
+struct together_row {
+    const char *name;
+    const char *script;
+    bool tells;
+    bool knows;
+    uint32_t receipt_timeout_ms;
+    int joined, refused, submits;
+    unsigned sends; /* of x2 and x3 */
+    enum tpn_receipt_status wanted;
+};
+
+static const struct together_row together_rows[] = {
+    {"a broker that takes them", "a", true, true, PATIENCE_MS, 1, 0, 4, 1,
+     TPN_RECEIPT_ACCEPTED},
+    {"one that did not say so", "a", false, false, PATIENCE_MS, 0, 0, 4, 1,
+     TPN_RECEIPT_ACCEPTED},
+    {"refused one by one", "aarr", true, true, PATIENCE_MS, 1, 0, 4, 1, TPN_RECEIPT_REJECTED},
+    {"an older one in its place", "a", true, false, PATIENCE_MS, 0, 1, 4, 2,
+     TPN_RECEIPT_ACCEPTED},
+    {"receipts lost: again, alone", "aalld", true, true, 200, 1, 0, 6, 2,
+     TPN_RECEIPT_DUPLICATE},
+    {"busy: again, alone", "aabba", true, true, PATIENCE_MS, 1, 0, 6, 2, TPN_RECEIPT_ACCEPTED},
+};
+
+static void test_together(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof together_rows / sizeof together_rows[0]; i++) {
+        const struct together_row *row = &together_rows[i];
+        struct fake fake = {0};
+        struct tpn_receipt receipt;
+        atomic_store(&fake.tells, row->tells);
+        atomic_store(&fake.knows, row->knows);
+        fake_start(&fake, row->script);
+        struct tpn_client *client = publish_three(&fake, row->receipt_timeout_ms);
+        const char *const ids[] = {"x1", "x2", "x3"};
+        for (size_t n = 0; n < 3; n++) {
+            assert_int_equal(tpn_wait(client, ids[n], PATIENCE_MS, &receipt), TPN_OK);
+            if (n > 0 && (receipt.status != row->wanted || receipt.sends < row->sends)) {
+                fail_msg("%s: %s: %s after %u", row->name, ids[n],
+                         tpn_receipt_word(receipt.status), receipt.sends);
+            }
+        }
+        if (atomic_load(&fake.joined) != row->joined ||
+            atomic_load(&fake.refused) != row->refused ||
+            atomic_load(&fake.submits) < row->submits) {
+            fail_msg("%s: %d joined, %d refused, %d requests", row->name,
+                     atomic_load(&fake.joined), atomic_load(&fake.refused),
+                     atomic_load(&fake.submits));
+        }
+        assert_string_equal(fake.seen[2], "x2");
+        assert_string_equal(fake.seen[3], "x3");
+        assert_int_equal(fake.lens[2], fake.lens[1]);
+        tpn_close(&client);
+        fake_stop(&fake);
+    }
+}
+
+/* What one broker takes says nothing of the next one at the same address. */
+static void test_together_with_the_next_broker(void **state)
+{
+    struct fake fake = {0};
+    struct tpn_receipt receipt;
+    char id[TPN_ID_BYTES];
+    (void)state;
+    atomic_store(&fake.tells, true);
+    fake_start(&fake, "a");
+    struct tpn_client *client = open_client(&fake, PATIENCE_MS, PATIENCE_MS);
+    publish(client, "first", id);
+    assert_int_equal(tpn_wait(client, "first", PATIENCE_MS, &receipt), TPN_OK);
+    fake_stop(&fake);
+    (void)tpn_poll(client, 50); /* sees the connection go */
+    publish(client, "y1", id);
+    publish(client, "y2", id);
+    atomic_store(&fake.tells, false);
+    fake_start(&fake, "a");
+    assert_int_equal(tpn_wait(client, "y1", PATIENCE_MS, &receipt), TPN_OK);
+    assert_int_equal(tpn_wait(client, "y2", PATIENCE_MS, &receipt), TPN_OK);
+    assert_int_equal(atomic_load(&fake.refused), 0);
+    tpn_close(&client);
+    fake_stop(&fake);
+}
+
+/* A request that waits for company leaves when the handle is closed. */
+static void test_close_sends_what_waits(void **state)
+{
+    struct fake fake = {0};
+    (void)state;
+    atomic_store(&fake.tells, true);
+    atomic_store(&fake.knows, true);
+    fake_start(&fake, "a");
+    struct tpn_client *client = publish_three(&fake, PATIENCE_MS);
+    tpn_close(&client);
+    int64_t until = clock_mono_ms() + PATIENCE_MS;
+    while (atomic_load(&fake.submits) < 4 && clock_mono_ms() < until) {
+        (void)sched_yield();
+    }
+    assert_int_equal(atomic_load(&fake.submits), 4);
+    fake_stop(&fake);
+}
+
 /* ---- events and queries ---- */
 
 struct heard {
@@ -459,6 +621,9 @@ int main(void)
         cmocka_unit_test(test_nobody_there),
         cmocka_unit_test(test_bounds_and_conflicts),
         cmocka_unit_test(test_bytes_without_id_get_one),
+        cmocka_unit_test(test_together),
+        cmocka_unit_test(test_together_with_the_next_broker),
+        cmocka_unit_test(test_close_sends_what_waits),
         cmocka_unit_test(test_follow_and_query),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,7 +23,8 @@
 #include <string.h>
 
 enum {
-    SUBMIT_BUDGET = 256, /* messages a turn */
+    SUBMIT_BUDGET = 256, /* requests a turn, and what the last messages bring beyond */
+    SUBMIT_SLICE = 32,   /* messages until they are counted */
     WORK_BUDGET = 1024,
     ADMIN_BUDGET = 16,
     SUBMIT_QUEUE = 1000, /* messages ZeroMQ keeps of a peer */
@@ -189,18 +190,30 @@ static void tick(void *arg)
     loop_timer_arm(&broker->tick, broker->conf->beat_ms);
 }
 
+/* A message may bring one request or many. */
+static void pump_submit(struct broker *broker)
+{
+    broker->submitted = 0;
+    for (int i = 0; i < SUBMIT_BUDGET / SUBMIT_SLICE && broker->submitted < SUBMIT_BUDGET;
+         i++) {
+        bus_pump(broker->submit, SUBMIT_SLICE);
+    }
+}
+
 static void turn(void *arg)
 {
     struct broker *broker = arg;
     ledger_pump(broker->ledger);
+    receipt_tray_send(broker);
     bus_pump(broker->work, WORK_BUDGET);
-    bus_pump(broker->submit, SUBMIT_BUDGET);
+    pump_submit(broker);
     bus_pump(broker->admin, ADMIN_BUDGET);
     bus_pump(broker->status, 0);
     schedule_pump(&broker->schedule);
     lease_bury(broker);
     keep_flush(broker);
     ledger_pump(broker->ledger);
+    receipt_tray_send(broker);
     early_pump(broker);
     roster_flush(&broker->roster, broker->work);
     log_flush(&broker->deliveries);
@@ -417,6 +430,8 @@ void broker_stop(struct broker *broker)
         lease_fini(broker);
     }
     ledger_free(&broker->ledger);
+    receipt_tray_send(broker);
+    receipt_tray_fini(&broker->receipt_tray);
     supersede_fini(broker);
     log_flush(&broker->deliveries);
     buf_fini(&broker->deliveries);

@@ -19,6 +19,7 @@
 #include "pause.h"
 #include "probe_desk.h"
 #include "profile.h"
+#include "receipt_tray.h"
 #include "refusal.h"
 #include "retention.h"
 #include "roster.h"
@@ -59,6 +60,8 @@ struct broker {
     struct loop_timer tick;
     int64_t started_at_ms;
     struct steady steady;
+    struct receipt_tray receipt_tray;
+    size_t submitted;             /* requests that came in in this turn */
     size_t accepting;             /* requests whose accept is not committed yet */
     size_t accepting_bytes;       /* of them */
     struct digest_maker *digests; /* of requests as they come in */

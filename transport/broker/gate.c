@@ -18,6 +18,7 @@
 #include "message_rule.h"
 #include "probe_desk.h"
 #include "seal.h"
+#include "submits.h"
 #include "supersede.h"
 #include "tally.h"
 
@@ -52,11 +53,16 @@ static bool is_own(const struct wire_peer *peer)
 }
 
 static void send_receipt(struct broker *broker, const struct wire_peer *peer,
-                         const PB(Receipt) *receipt)
+                         PB(Receipt) *receipt)
 {
     if (is_own(peer)) {
         return;
     }
+    if (peer->together) {
+        receipt_tray_put(broker, peer, receipt);
+        return;
+    }
+    receipt->takes_submits = !peer->delimiter;
     /* A producer that does not read its receipts asks again with the same id. */
     if (bus_send(broker->submit, peer, WIRE_RECEIPT, &receipt->base, NULL) != ERR_OK) {
         log_debug("send", "verb=RECEIPT request=%s result=dropped", receipt->id);
@@ -430,6 +436,7 @@ static void submit(struct broker *broker, const struct access_entry *who, struct
     const PB(NotificationRequest) *parsed = (const PB(NotificationRequest) *)in->body;
     struct gate_secret secret;
     uint32_t wait_ms = 0;
+    broker->submitted++;
     if (!keeper_accepts(broker, who, in, &wait_ms)) {
         if (wait_ms == 0) {
             reject(broker, &in->peer, parsed->id, &in->fault);
@@ -510,6 +517,9 @@ void gate_message(void *arg, struct bus *bus, enum err err, struct wire_in *in)
     switch (in->verb) {
     case WIRE_SUBMIT:
         submit(broker, who, in);
+        break;
+    case WIRE_SUBMITS:
+        submits_take(broker, bus, in);
         break;
     case WIRE_QUERY:
         inquiry_query(broker, bus, who, in);

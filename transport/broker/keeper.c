@@ -285,7 +285,7 @@ bool keeper_may(struct broker *broker, const struct access_entry *who, struct wi
     if (who->open || who->role == BUS_KEY_PRODUCER) {
         return true; /* a request is held against the policy in keeper_accepts */
     }
-    if (in->verb == WIRE_SUBMIT) {
+    if (in->verb == WIRE_SUBMIT || in->verb == WIRE_SUBMITS) {
         return refuse_entry(broker, REFUSAL_ROLE, who, in,
                             "only the key of a producer may submit");
     }

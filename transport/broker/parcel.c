@@ -119,13 +119,14 @@ enum err parcel_send(struct broker *broker, struct worker *worker)
     }
     PB(Job) items[PARCEL_JOBS];
     PB(Job) *pointers[PARCEL_JOBS];
-    struct wire_blob *bodies[PARCEL_JOBS];
+    struct wire_piece bodies[PARCEL_JOBS];
     PB(Jobs) jobs = PB_INIT(JOBS);
     for (size_t i = 0; i < parcel->count; i++) {
-        bodies[i] = parcel->requests[i]->body;
+        const struct wire_blob *body = parcel->requests[i]->body;
+        bodies[i] = (struct wire_piece){wire_blob_data(body), wire_blob_len(body)};
         pointers[i] = &items[i];
         fill_job(broker, parcel->requests[i], &items[i]);
-        items[i].request_bytes = (uint32_t)wire_blob_len(bodies[i]);
+        items[i].request_bytes = (uint32_t)bodies[i].len;
     }
     jobs.jobs = pointers;
     jobs.n_jobs = parcel->count;
