@@ -119,6 +119,10 @@ static bool read_varint32(const uint8_t **at, const uint8_t *end, uint32_t *out)
 {
     enum { MAX_BYTES = 5 };
     uint64_t value;
+    if (*at < end && **at < 0x80) { /* nearly all of them */
+        *out = *(*at)++;
+        return true;
+    }
     const uint8_t *limit = end - *at > MAX_BYTES ? *at + MAX_BYTES : end;
     if (!read_varint(at, limit, &value) || value > UINT32_MAX) {
         return false;
@@ -273,12 +277,12 @@ static enum err leave(struct walk *walk)
     return ERR_OK;
 }
 
-/* Place of a field number in the set, or count. Encoders write fields in order, so look at
- * this one and the next first. */
+/* Place of a field number in the set, or count. Encoders write fields in order, so look from this one on. */
 static unsigned find_field(const struct level *level, uint32_t number)
 {
     const ProtobufCMessageDescriptor *type = level->set->type;
-    for (unsigned i = level->field; i < level->set->count && i <= level->field + 1; i++) {
+    unsigned first = level->field < level->set->count ? level->field : 0;
+    for (unsigned i = first; i < level->set->count && type->fields[i].id <= number; i++) {
         if (type->fields[i].id == number) {
             return i;
         }

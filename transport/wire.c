@@ -9,6 +9,7 @@
 
 #include "check.h"
 #include "mem.h"
+#include "pack.h"
 #include "pb.h"
 
 #include <errno.h>
@@ -482,9 +483,8 @@ void wire_in_set_text(const struct wire_in *in, char **field, const char *text)
 
 ProtobufCMessage *wire_body_copy(const ProtobufCMessage *body)
 {
-    size_t len = protobuf_c_message_get_packed_size(body);
-    uint8_t *bytes = mem_zero(1, len);
-    (void)protobuf_c_message_pack(body, bytes);
+    size_t len;
+    uint8_t *bytes = pack_new(body, &len);
     ProtobufCMessage *copy = wire_unpack(body->descriptor, NULL, len, bytes);
     free(bytes);
     if (copy == NULL) {
@@ -561,9 +561,9 @@ enum err wire_send(void *socket, const struct wire_peer *peer, enum wire_verb ve
     if (err != ERR_OK) {
         return err;
     }
+    struct pack pack;
     zmq_msg_t msg;
-    uint8_t *room = msg_new(&msg, NULL, protobuf_c_message_get_packed_size(body));
-    (void)protobuf_c_message_pack(body, room);
+    pack_write(&pack, msg_new(&msg, NULL, pack_begin(&pack, body)));
     err = send_frame(socket, &msg, payload != NULL ? ZMQ_SNDMORE : 0);
     if (err != ERR_OK || payload == NULL) {
         return err;
@@ -649,9 +649,11 @@ const char *wire_topic(const char *producer, const char *state, const char *id,
     const char *const words[] = {"tpn1.", producer, ".", state, ".", id};
     size_t used = 0; /* an event each: printf would cost as much as all the rest of it */
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
-        mem_text_into(out + used, WIRE_TOPIC_BYTES - used, words[i]);
-        used += strlen(out + used);
+        size_t len = strnlen(words[i], WIRE_TOPIC_BYTES - 1 - used);
+        memcpy(out + used, words[i], len);
+        used += len;
     }
+    out[used] = '\0';
     return out;
 }
 

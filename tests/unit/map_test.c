@@ -94,6 +94,26 @@ static void each_may_take_the_key_it_is_called_with(void **state)
     map_clear(&map);
 }
 
+/* As leases come and go: in a row, some thousand at a time, among numbers that fall into the same places. */
+static void numbers_in_a_row_come_and_go(void **state)
+{
+    (void)state;
+    enum { COUNT = 50000, LIVE = 3000 };
+    static char values[COUNT];
+    struct map *map = NULL;
+    const uint64_t epoch = UINT64_C(7) << 40;
+    for (uint64_t i = 0; i < COUNT; i++) {
+        assert_null(map_put_u64(&map, epoch + i, &values[i]));
+        if (i >= LIVE) {
+            assert_ptr_equal(map_take_u64(&map, epoch + i - LIVE), &values[i - LIVE]);
+            assert_null(map_get_u64(map, epoch + i - LIVE));
+        }
+        assert_ptr_equal(map_get_u64(map, epoch + i - i % LIVE / 2), &values[i - i % LIVE / 2]);
+    }
+    assert_int_equal(map_count(map), LIVE);
+    map_clear(&map);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -101,6 +121,7 @@ int main(void)
         cmocka_unit_test(keys_are_bytes_of_a_length),
         cmocka_unit_test(the_map_keeps_a_copy_of_the_key),
         cmocka_unit_test(each_may_take_the_key_it_is_called_with),
+        cmocka_unit_test(numbers_in_a_row_come_and_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,11 +4,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
+#include "mem.h"
 #include "text.h"
+#include "utf8.h"
 
 struct row {
     const char *name;
@@ -104,11 +107,69 @@ static void every_byte_alone_is_judged(void **state)
     }
 }
 
+/* What the rules say, one character after the other. */
+static enum text_fault slowly(const char *p, size_t len, enum text_kind kind)
+{
+    uint32_t code = 0;
+    for (size_t at = 0; at < len;) {
+        size_t width = utf8_next(p + at, len - at, &code);
+        if (width == 0) {
+            return TEXT_MALFORMED;
+        }
+        bool space = code == '\t' || code == '\n' || code == '\r';
+        bool control =
+            code < 0x20 || (code >= 0x7f && code < (kind == TEXT_LINE ? 0xa0 : 0x80));
+        if (control && !(kind == TEXT_BODY && space)) {
+            return TEXT_CONTROL;
+        }
+        at += width;
+    }
+    return TEXT_OK;
+}
+
+/* Texts of every length, of pieces that are good, odd and broken; nothing behind the last byte is looked at. */
+static void fast_and_slow_agree(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 50000, ROOM = 200 };
+    uint64_t seed = 88172645463325252U;
+    size_t faults[TEXT_CONTROL + 1] = {0};
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        char bytes[ROOM];
+        size_t len = 0;
+        size_t want = round % ROOM;
+        while (len < want) {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            const struct row *row = &rows[seed >> 32 & 63U];
+            bool odd = row < rows + sizeof rows / sizeof rows[0] && (seed & 31U) == 0;
+            odd = odd && (row->body == TEXT_OK || (seed & 992U) == 0);
+            if (odd && row->len <= want - len) {
+                memcpy(bytes + len, row->bytes, row->len);
+                len += row->len;
+            } else {
+                bytes[len++] = (char)(' ' + (seed >> 40) % 0x5f);
+            }
+        }
+        char *exact = mem_copy(bytes, len);
+        enum text_fault line = slowly(bytes, len, TEXT_LINE);
+        enum text_fault body = slowly(bytes, len, TEXT_BODY);
+        assert_int_equal(text_check(exact, len, TEXT_LINE), line);
+        assert_int_equal(text_check(exact, len, TEXT_BODY), body);
+        faults[line]++;
+        free(exact);
+    }
+    assert_true(faults[TEXT_OK] > ROUNDS / 10 && faults[TEXT_CONTROL] > ROUNDS / 100 &&
+                faults[TEXT_MALFORMED] > ROUNDS / 100);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_fault_is_found_at_each_place),
         cmocka_unit_test(every_byte_alone_is_judged),
+        cmocka_unit_test(fast_and_slow_agree),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

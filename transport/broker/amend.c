@@ -10,6 +10,7 @@
 #include "address.h"
 #include "broker.h"
 #include "mem.h"
+#include "pack.h"
 #include "tally.h"
 
 #include <stdio.h>
@@ -292,8 +293,7 @@ static uint8_t *merge(const PB(RequestEdit) *old, const PB(RequestEdit) *edit,
             }
         }
     }
-    uint8_t *packed = mem_zero(1, protobuf_c_message_get_packed_size(&all.base) + 1);
-    *len = protobuf_c_message_pack(&all.base, packed);
+    uint8_t *packed = pack_new(&all.base, len);
     free(all.recipients);
     return packed;
 }
@@ -348,9 +348,7 @@ static uint8_t *readdress(const struct act *act, const struct changes *changes,
         begin_anew(one, &changes->items[i], act->before);
         changed[i] = one;
     }
-    uint8_t *packed = mem_zero(1, protobuf_c_message_get_packed_size(&list->base) + 1);
-    *len = protobuf_c_message_pack(&list->base, packed);
-    return packed;
+    return pack_new(&list->base, len);
 }
 
 /* The request in memory as the edit leaves it. Its bytes are read again, with the edit, before it is leased. */

@@ -4,6 +4,7 @@
 #include "broker.h"
 #include "log.h"
 #include "mem.h"
+#include "pack.h"
 #include "utf8.h"
 
 #include <stdlib.h>
@@ -48,13 +49,6 @@ static char *clean_line(const char *text, size_t max)
     return out;
 }
 
-static uint8_t *pack(const PB(AuditRecord) *record, size_t *len)
-{
-    uint8_t *packed = mem_zero(1, protobuf_c_message_get_packed_size(&record->base) + 1);
-    *len = protobuf_c_message_pack(&record->base, packed);
-    return packed;
-}
-
 void audit_record_count(struct broker *broker, const char *who, const char *act,
                         const char *target, enum audit_outcome outcome, const char *why,
                         uint32_t count)
@@ -74,7 +68,7 @@ void audit_record_count(struct broker *broker, const char *who, const char *act,
     record.at_ms = broker_now_ms(broker);
     record.count = count > 1 ? count : 0;
     struct ledger_op *op = ledger_op_new(STORE_AUDIT, NULL, NULL);
-    op->texts = (char *)pack(&record, &op->store.audit.len); /* the ledger frees it */
+    op->texts = (char *)pack_new(&record.base, &op->store.audit.len); /* the ledger frees it */
     op->store.audit.data = (const uint8_t *)op->texts;
     op->store.audit.at_ms = record.at_ms;
     op->patient = true; /* one more write is not worth a commit of its own */

@@ -4,28 +4,25 @@
 
 #include "broker.h"
 #include "log.h"
-#include "mem.h"
 #include "poison.h"
 #include "retry.h"
 #include "settle.h"
-
-#include <stdlib.h>
 
 /* ---- the list ---- */
 
 void merge_init(struct merge *merge, const struct request *request)
 {
-    merge->list = request_results(request);
-    merge->all = mem_copy(merge->list->recipients, request->recipients * sizeof merge->all[0]);
-    merge->changed = mem_zero(request->recipients, sizeof merge->changed[0]);
+    size_t bytes = request->recipients * sizeof merge->all[0];
+    arena_init(&merge->arena, merge->room, sizeof merge->room);
+    merge->list = request_results_in(request, &merge->arena);
+    merge->all = arena_copy(&merge->arena, merge->list->recipients, bytes);
+    merge->changed = arena_take(&merge->arena, bytes);
     merge->changed_count = 0;
 }
 
 void merge_fini(struct merge *merge)
 {
-    free(merge->all);
-    free(merge->changed);
-    trackpro__notify__v1__request_status__free_unpacked(merge->list, NULL);
+    arena_reset(&merge->arena);
 }
 
 void merge_set(struct merge *merge, size_t index, PB(RecipientResult) *result)
@@ -212,7 +209,7 @@ void conclude(struct broker *broker, struct request *request, struct merge *merg
 {
     int64_t now_ms = broker_now_ms(broker);
     bool handed_off = change->result != NULL && change->result->handed_off;
-    PB(RecipientResult) *made = mem_zero(request->recipients, sizeof *made);
+    PB(RecipientResult) *made = arena_take(&merge->arena, request->recipients * sizeof *made);
     if (request->look_only) {
         /* Certainly not delivered: again at once, behind the lane's cursor; or it is too late (lease_place). */
         bool over = request->expire_at_ms != 0 && request->expire_at_ms <= now_ms;
@@ -229,12 +226,11 @@ void conclude(struct broker *broker, struct request *request, struct merge *merg
     change->arg = broker;
     request->settling = true;
     if (change->to == STATE_UNKNOWN) {
-        PB(RecipientResult) *again = mem_zero(request->recipients, sizeof *again);
+        PB(RecipientResult) *again =
+            arena_take(&merge->arena, request->recipients * sizeof *again);
         apply_policy(broker, request, merge, change, again);
         request_move(request, broker->ledger, now_ms, change);
-        free(again);
     } else {
         request_move(request, broker->ledger, now_ms, change);
     }
-    free(made);
 }

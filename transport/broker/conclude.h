@@ -3,6 +3,7 @@
 #ifndef TPN_CONCLUDE_H
 #define TPN_CONCLUDE_H
 
+#include "arena.h"
 #include "ledger.h"
 #include "pb.h"
 #include "request.h"
@@ -13,13 +14,15 @@ struct broker;
 
 /* The list of a request while it is being changed. */
 struct merge {
-    PB(RequestStatus) *list;   /* the old one, owned */
+    PB(RequestStatus) *list;   /* the old one, in the arena as what follows */
     PB(RecipientResult) **all; /* each the old entry or a new one, borrowed */
     PB(RecipientResult) **changed;
     size_t changed_count;
+    struct arena arena;
+    max_align_t room[1024 / sizeof(max_align_t)]; /* of the arena */
 };
 
-/* The list as the request has it. */
+/* The list as the request has it. A merge cannot be copied. */
 void merge_init(struct merge *merge, const struct request *request);
 void merge_fini(struct merge *merge);
 

@@ -16,6 +16,7 @@
 #include "log.h"
 #include "mem.h"
 #include "message_rule.h"
+#include "pack.h"
 #include "probe_desk.h"
 #include "seal.h"
 #include "submits.h"
@@ -257,9 +258,13 @@ static void accepted(void *arg, struct ledger_op *op)
 /* Every recipient, pending: what the row holds until there is a result. */
 static uint8_t *pending_list(const PB(Message) *message, size_t count, bool each, size_t *len)
 {
+    enum { ROOM = 1024 }; /* of the few recipients that most mails have */
+    max_align_t room[ROOM / sizeof(max_align_t)];
+    struct arena arena;
+    arena_init(&arena, room, sizeof room);
     PB(RequestStatus) list = PB_INIT(REQUEST_STATUS);
-    PB(RecipientResult) *items = mem_zero(count, sizeof *items);
-    PB(RecipientResult) **pointers = mem_zero(count, sizeof *pointers);
+    PB(RecipientResult) *items = arena_take(&arena, count * sizeof *items);
+    PB(RecipientResult) **pointers = arena_take(&arena, count * sizeof *pointers);
     for (size_t i = 0; i < count; i++) {
         PB(RecipientResult) init = PB_INIT(RECIPIENT_RESULT);
         PB(Mailbox) *box = i < message->n_to ? message->to[i]
@@ -273,10 +278,8 @@ static uint8_t *pending_list(const PB(Message) *message, size_t count, bool each
     list.recipients = pointers;
     list.n_recipients = count;
     list.one_each = each;
-    uint8_t *packed = mem_zero(1, protobuf_c_message_get_packed_size(&list.base) + 1);
-    *len = protobuf_c_message_pack(&list.base, packed);
-    free(pointers);
-    free(items);
+    uint8_t *packed = pack_new(&list.base, len);
+    arena_reset(&arena);
     return packed;
 }
 
@@ -337,10 +340,11 @@ static char *label_lines(const PB(NotificationRequest) *parsed)
     return text;
 }
 
-/* "name=value" each: the history tells them, so that it can be searched when the request is forgotten. */
+/* "name=value" each: the history tells them, so that it can be searched when the request is forgotten. Null when there are
+ * none. */
 static char **split_labels(const PB(NotificationRequest) *parsed, size_t *count)
 {
-    char **labels = mem_zero(parsed->n_labels + 1, sizeof *labels);
+    char **labels = parsed->n_labels > 0 ? mem_zero(parsed->n_labels, sizeof *labels) : NULL;
     for (size_t i = 0; i < parsed->n_labels; i++) {
         labels[i] = mem_format("%s=%s", parsed->labels[i]->name, parsed->labels[i]->value);
     }
@@ -361,7 +365,9 @@ static void accept(struct broker *broker, const char *producer, struct wire_in *
 {
     int64_t now_ms = broker_now_ms(broker);
     const PB(NotificationRequest) *parsed = (const PB(NotificationRequest) *)in->body;
-    struct submission *submission = mem_zero(1, sizeof *submission);
+    struct submission *submission = mem_resize(NULL, 1, sizeof *submission);
+    submission->fault.field[0] = '\0';
+    submission->fault.rule[0] = '\0';
     submission->broker = broker;
     submission->peer = in->peer;
     bool fits = fits_now(broker, parsed, now_ms, &submission->fault);
@@ -468,9 +474,9 @@ bool gate_own(struct broker *broker, const char *producer,
     if (!good_request(request, &in.fault)) {
         bug("our own request %s: %s %s", request->id, in.fault.field, in.fault.rule);
     }
-    size_t len = protobuf_c_message_get_packed_size(&request->base);
-    uint8_t *packed = mem_zero(1, len + 1);
-    in.raw = wire_blob_copy(packed, protobuf_c_message_pack(&request->base, packed));
+    size_t len;
+    uint8_t *packed = pack_new(&request->base, &len);
+    in.raw = wire_blob_copy(packed, len);
     free(packed);
     accept(broker, producer, &in, &secret);
     return true;

@@ -8,7 +8,7 @@
 
 #include "broker.h"
 #include "digest.h"
-#include "mem.h"
+#include "pack.h"
 #include "seal.h"
 #include "settings.h"
 
@@ -24,21 +24,13 @@ static bool refuse(struct wire_in *in, const char *rule)
     return false;
 }
 
-/* The request as bytes; the caller frees. */
-static uint8_t *pack(const PB(NotificationRequest) *request, size_t *len)
-{
-    uint8_t *bytes = mem_zero(protobuf_c_message_get_packed_size(&request->base) + 1, 1);
-    *len = protobuf_c_message_pack(&request->base, bytes);
-    return bytes;
-}
-
 static void digest_without(PB(NotificationRequest) *request, uint8_t digest[STORE_DIGEST_BYTES])
 {
     static char nothing[] = "";
     char *password = request->settings->password;
     size_t len = 0;
     request->settings->password = nothing;
-    uint8_t *bytes = pack(request, &len);
+    uint8_t *bytes = pack_new(&request->base, &len);
     digest_sha256(bytes, len, digest);
     free(bytes);
     request->settings->password = password;
@@ -55,7 +47,7 @@ static void replace(struct wire_in *in, const char *sealed)
     explicit_bzero((void *)(uintptr_t)wire_blob_data(in->raw), wire_blob_len(in->raw));
     wire_blob_free(&in->raw);
     size_t len = 0;
-    uint8_t *bytes = pack(request, &len);
+    uint8_t *bytes = pack_new(&request->base, &len);
     in->raw = wire_blob_copy(bytes, len);
     free(bytes);
 }

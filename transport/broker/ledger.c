@@ -12,6 +12,7 @@
 
 #include "log.h"
 #include "mem.h"
+#include "pack.h"
 #include "pb.h"
 
 #include <stdio.h>
@@ -55,7 +56,17 @@ struct ledger {
 static struct ledger_op *op_init(struct ledger_op *op, enum store_kind kind, ledger_fn *done,
                                  void *arg)
 {
-    memset(op, 0, offsetof(struct ledger_op, room));
+    /* Three of four ops are moves, whose input is a tenth of the largest. */
+    const size_t input = offsetof(struct store_op, move);
+    const size_t rest = offsetof(struct store_op, event);
+    const size_t len = kind == STORE_MOVE ? sizeof op->store.move : rest - input;
+    char *bytes = (char *)op;
+    op->store.result = STORE_PENDING;
+    op->store.why.code = ERR_OK;
+    op->store.why.sys_errno = 0;
+    op->store.why.text[0] = '\0';
+    memset(bytes + input, 0, len);
+    memset(bytes + rest, 0, offsetof(struct ledger_op, room) - rest);
     arena_init(&op->arena, op->room, sizeof op->room);
     op->store.kind = kind;
     op->done = done;
@@ -116,10 +127,11 @@ const char *ledger_op_text(struct ledger_op *op, const char *text)
 
 void ledger_op_event(struct ledger_op *op, const ProtobufCMessage *event, const char *topic)
 {
-    size_t len = protobuf_c_message_get_packed_size(event);
-    op->event = arena_take(&op->arena, len + NUMBER_BYTES);
+    struct pack pack;
+    op->store.event_len = pack_begin(&pack, event);
+    op->event = arena_take(&op->arena, op->store.event_len + NUMBER_BYTES);
     op->store.event = op->event;
-    op->store.event_len = protobuf_c_message_pack(event, op->event);
+    pack_write(&pack, op->event);
     op->topic = arena_copy(&op->arena, topic, strlen(topic) + 1);
 }
 

@@ -8,6 +8,7 @@
 
 #include "log.h"
 #include "mem.h"
+#include "pack.h"
 #include "schedule.h"
 #include "store_rules.h"
 #include "tally.h"
@@ -93,10 +94,7 @@ static uint8_t *pack_results(const struct request *request, PB(RecipientResult) 
     list.recipients = results;
     list.n_recipients = request->recipients;
     list.one_each = request->split == (int)PB_SPLIT(ONE_EACH);
-    size_t size = protobuf_c_message_get_packed_size(&list.base);
-    uint8_t *packed = mem_zero(1, size);
-    *len = protobuf_c_message_pack(&list.base, packed);
-    return packed;
+    return pack_new(&list.base, len);
 }
 
 /* protobuf-c's structs take char *, and pack only reads them. */
@@ -208,14 +206,20 @@ void request_move(struct request *request, struct ledger *ledger, int64_t now_ms
     ledger_add(ledger, op);
 }
 
-PB(RequestStatus) *request_results(const struct request *request)
+PB(RequestStatus) *request_results_in(const struct request *request, struct arena *arena)
 {
-    PB(RequestStatus) *list = PB_UNPACK(request_status, request->results_len, request->results);
+    PB(RequestStatus) *list = (PB(RequestStatus) *)wire_unpack(
+        PB_DESCRIPTOR(request_status), arena, request->results_len, request->results);
     if (list == NULL || list->n_recipients != request->recipients) {
         bug("request %s: its row holds no list of %u recipients", request->id,
             request->recipients);
     }
     return list;
+}
+
+PB(RequestStatus) *request_results(const struct request *request)
+{
+    return request_results_in(request, NULL);
 }
 
 bool request_is_marked(const PB(RecipientResult) *one)

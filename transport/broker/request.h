@@ -5,6 +5,7 @@
 #ifndef TPN_REQUEST_H
 #define TPN_REQUEST_H
 
+#include "arena.h"
 #include "ledger.h"
 #include "map.h"
 #include "pb.h"
@@ -132,6 +133,8 @@ uint32_t request_open_count(struct request *request);
 
 /* Unpack the results; free with protobuf_c_message_free_unpacked. Never null. */
 PB(RequestStatus) *request_results(const struct request *request);
+/* The same in an arena, which frees it; null = as above. */
+PB(RequestStatus) *request_results_in(const struct request *request, struct arena *arena);
 
 /* A recipient that an earlier attempt may have reached: each further attempt is marked, whatever came between. Rows of an
  * older store say it by PENDING with a phase, or PERMITTED with the class UNCERTAIN (lease.c). When
