@@ -11,7 +11,11 @@
  *
  * Both names of a file, .part before the permit and .eml behind it, become durable by an fsync of the folder. Whoever is to sync a
  * folder takes along all others that wait for that, and no two sync one folder at once: so what comes while a folder is being
- * synced shares the next fsync, without any timer. */
+ * synced shares the next fsync, without any timer.
+ *
+ * When more files wait to be written than there are threads, a thread takes a few of one folder: that is opened once for them, and
+ * all are on their way to the disk before the first is waited for, so that most find their fsync done. A folder is opened anew for
+ * each such group and never kept for a later one: what its path leads to may have changed. */
 #include "pickup.h"
 
 #include "clock.h"
@@ -37,6 +41,7 @@ enum {
     THREADS_DEFAULT = 8,
     THREADS_MAX = 64,
     GROUP_MAX = TRACE_LINES_MAX,
+    WRITES_MAX = 8,     /* files that one thread writes together */
     TRIES = 6,          /* of a step that a sharing violation or a full disk stopped … */
     FIRST_WAIT_MS = 100 /* … with waits of 0.1, 0.2, 0.4, 0.8 and 1.6 s between them */
 };
@@ -51,6 +56,14 @@ enum pickup_step {
     STEP_COUNT
 };
 
+/* An open folder, of the files that were opened together. Made by a thread before anybody else has one of them; then the loop's. */
+struct open_folder {
+    int fd;
+    dev_t dev;
+    ino_t inode; /* of what is open: behind its path another folder may lie meanwhile */
+    size_t users;
+};
+
 /* One delivery (or a call for another file of this back end); belongs to the loop, the queue, a thread or the list of results, one at a
  * time. */
 struct pickup_task {
@@ -60,12 +73,11 @@ struct pickup_task {
     struct pickup_task *all_prev; /* the loop's list of all */
     struct pickup_task *all_next;
     enum pickup_step step;
-    unsigned tries; /* of this step */
-    bool given_up;  /* the .part is being taken back; result stands */
-    int64_t due_ms; /* while it waits, monotonic */
-    int folder_fd;  /* -1 until opened */
-    dev_t folder_dev;
-    ino_t folder_inode; /* of what is open: behind its path another folder may lie meanwhile */
+    unsigned tries;             /* of this step */
+    bool given_up;              /* the .part is being taken back; result stands */
+    int64_t due_ms;             /* while it waits, monotonic */
+    struct open_folder *folder; /* null until opened */
+    int part_fd;                /* while its thread writes it; else -1 */
     struct pickup_result result;
     ino_t inode; /* of the .part */
     /* STEP_CALL; the delivery is null */
@@ -97,6 +109,7 @@ struct pickup {
     pthread_mutex_t mutex;
     pthread_cond_t work;
     struct task_list queue;
+    size_t writes; /* files in it that are to be written */
     struct task_list results;
     /* Of each thread: a task whose folder it is syncing; null = none. */
     const struct pickup_task *syncing[THREADS_MAX];
@@ -137,45 +150,78 @@ static const char *folder_of(const struct pickup_task *task)
 
 /* Threads. */
 
-static void open_folder(const struct pickup *pickup, struct pickup_task *task)
+/* Open the folder of a group of tasks for those that have it not yet: with it, or with the result that says why not. */
+static void open_folder(const struct pickup *pickup, struct pickup_task *group)
 {
     const char *const *roots = (const char *const *)pickup->roots;
+    struct open_folder *folder = mem_zero(1, sizeof *folder);
+    struct pickup_result result;
     struct stat info = {0};
-    task->folder_fd = pickup_folder_open(folder_of(task), roots, &task->result);
-    if (task->folder_fd >= 0 && fstat(task->folder_fd, &info) == 0) {
-        task->folder_dev = info.st_dev;
-        task->folder_inode = info.st_ino;
+    folder->fd = pickup_folder_open(folder_of(group), roots, &result);
+    if (folder->fd >= 0 && fstat(folder->fd, &info) == 0) {
+        folder->dev = info.st_dev;
+        folder->inode = info.st_ino;
+    }
+    for (struct pickup_task *task = group; task != NULL; task = task->next) {
+        if (task->folder == NULL && folder->fd >= 0) {
+            task->folder = folder;
+            folder->users++;
+        } else if (task->folder == NULL) {
+            task->result = result;
+        }
+    }
+    if (folder->fd < 0) {
+        free(folder);
     }
 }
 
 static bool same_folder(const struct pickup_task *task, const struct pickup_task *other)
 {
-    return task->folder_inode == other->folder_inode && task->folder_dev == other->folder_dev;
+    return task->folder->inode == other->folder->inode &&
+           task->folder->dev == other->folder->dev;
 }
 
-static void run_write(struct pickup *pickup, struct pickup_task *task)
+/* A group with one path; those that are tried again have their folder already. */
+static void run_write(struct pickup *pickup, struct pickup_task *group)
 {
-    if (task->folder_fd < 0) {
-        open_folder(pickup, task);
+    bool opened = true;
+    for (const struct pickup_task *task = group; task != NULL; task = task->next) {
+        opened = opened && task->folder != NULL;
     }
-    if (task->folder_fd >= 0) {
-        pickup_folder_write(task->folder_fd, task->delivery, &task->result);
-        task->inode = task->result.inode;
+    if (!opened) {
+        open_folder(pickup, group);
+    }
+    for (struct pickup_task *task = group; task != NULL; task = task->next) {
+        if (task->folder != NULL) {
+            task->part_fd =
+                pickup_folder_begin(task->folder->fd, task->delivery, &task->result);
+        }
+        if (task->part_fd >= 0 && group->next != NULL) {
+            pickup_folder_start_flush(task->part_fd);
+        }
+    }
+    for (struct pickup_task *task = group; task != NULL; task = task->next) {
+        if (task->folder != NULL && task->part_fd >= 0) {
+            pickup_folder_end(task->folder->fd, task->part_fd, task->delivery->file_name,
+                              &task->result);
+            task->part_fd = -1;
+            task->inode = task->result.inode;
+        }
     }
 }
 
 static void run_look(struct pickup *pickup, struct pickup_task *task)
 {
     open_folder(pickup, task);
-    if (task->folder_fd >= 0) {
-        pickup_folder_look(task->folder_fd, task->delivery->file_name, &task->result);
+    if (task->folder != NULL) {
+        pickup_folder_look(task->folder->fd, task->delivery->file_name, &task->result);
     }
 }
 
 static void run_drop(struct pickup *pickup, struct pickup_task *task)
 {
     (void)pickup;
-    pickup_folder_take_back(task->folder_fd, task->delivery->file_name, task->inode);
+    pickup_folder_take_back(task->folder->fd, task->delivery->file_name, task->inode);
 }
 
 /* Leave the trace of those of a group, up to `end`, that are, or are about to be, in the folder; without them none. */
@@ -193,7 +239,7 @@ static void leave_trace(const struct pickup *pickup, const struct pickup_task *g
     }
     name[0] = '\0';
     if (count > 0) {
-        pickup_trace_write(group->folder_fd, group->delivery, &trace, name);
+        pickup_trace_write(group->folder->fd, group->delivery, &trace, name);
     }
     buf_fini(&trace);
 }
@@ -213,20 +259,20 @@ static void rename_group(const struct pickup *pickup, struct pickup_task *group,
         leave_trace(pickup, group, names, before);
     }
     for (struct pickup_task *task = group; task != names; task = task->next) {
-        pickup_folder_hand_over(task->folder_fd, task->delivery->file_name, task->inode,
+        pickup_folder_hand_over(task->folder->fd, task->delivery->file_name, task->inode,
                                 &task->result);
         failed = failed || task->result.outcome != PB_OUTCOME(PENDING);
     }
     if (failed && before[0] != '\0') {
         leave_trace(pickup, group, names, after);
-        pickup_trace_remove(group->folder_fd, before);
+        pickup_trace_remove(group->folder->fd, before);
     }
 }
 
 /* A group of one folder: rename those that are handed over, which come first, then one fsync for all. */
 static void run_group(struct pickup *pickup, struct pickup_task *group)
 {
-    int folder_fd = group->folder_fd;
+    int folder_fd = group->folder->fd;
     struct pickup_task *names = group;
     while (names != NULL && names->step == STEP_HAND_OVER) {
         names = names->next;
@@ -241,7 +287,7 @@ static void run_group(struct pickup *pickup, struct pickup_task *group)
         }
     }
     for (struct pickup_task *task = names; task != NULL; task = task->next) {
-        pickup_folder_say_written(task->folder_fd, task->delivery->file_name, task->inode,
+        pickup_folder_say_written(task->folder->fd, task->delivery->file_name, task->inode,
                                   number, &task->result);
     }
 }
@@ -299,6 +345,30 @@ static struct pickup_task *take_group(struct pickup *pickup, struct pickup_task 
     return groups[STEP_HAND_OVER].first;
 }
 
+/* With a file to be written others of the same path, where more wait than there are threads: each gets its share. */
+static struct pickup_task *take_writes(struct pickup *pickup, struct pickup_task *first)
+{
+    struct task_list group = {NULL, NULL};
+    struct pickup_task *before = NULL;
+    struct pickup_task *at = pickup->queue.first;
+    size_t share = (pickup->writes + pickup->thread_count - 1) / pickup->thread_count;
+    size_t room = share < WRITES_MAX ? share : WRITES_MAX;
+    list_add(&group, first);
+    for (size_t count = 1; at != NULL && count < room;) {
+        struct pickup_task *next = at->next;
+        if (at->step == STEP_WRITE && strcmp(folder_of(at), folder_of(first)) == 0) {
+            list_add(&group, list_take_after(&pickup->queue, before));
+            count++;
+            pickup->writes--;
+        } else {
+            before = at;
+        }
+        at = next;
+    }
+    pickup->writes--;
+    return first;
+}
+
 /* The first task that may run now, with its group; null when there is none. Mutex held. */
 static struct pickup_task *take_task(struct pickup *pickup, size_t self)
 {
@@ -312,36 +382,37 @@ static struct pickup_task *take_task(struct pickup *pickup, size_t self)
             pickup->syncing[self] = task;
             return take_group(pickup, task);
         }
-        return task;
+        return task->step == STEP_WRITE ? take_writes(pickup, task) : task;
     }
     return NULL;
 }
 
-/* A written file goes on by itself, everything else back to the loop. Mutex held. */
+/* Written files go on by themselves, everything else back to the loop. Mutex held. */
 static void give_results(struct pickup *pickup, struct pickup_task *task, size_t self)
 {
     bool synced = pickup->syncing[self] != NULL;
-    pickup->syncing[self] = NULL;
-    if (task->step == STEP_WRITE && task->result.outcome == PB_OUTCOME(PENDING)) {
-        bool others = pickup->queue.first != NULL;
-        task->step = STEP_NAME;
-        list_add(&pickup->queue, task);
-        if (others) { /* this thread takes one of them */
-            (void)pthread_cond_signal(&pickup->work);
-        }
-        return;
-    }
     bool wake = pickup->results.first == NULL;
+    bool others = pickup->queue.first != NULL;
+    bool written = false;
+    pickup->syncing[self] = NULL;
     while (task != NULL) {
         struct pickup_task *next = task->next;
-        list_add(&pickup->results, task);
+        if (task->step == STEP_WRITE && task->result.outcome == PB_OUTCOME(PENDING)) {
+            written = true;
+            task->step = STEP_NAME;
+            list_add(&pickup->queue, task);
+        } else {
+            list_add(&pickup->results, task);
+        }
         task = next;
     }
-    if (wake) {
+    if (wake && pickup->results.first != NULL) {
         (void)eventfd_write(pickup->event_fd, 1);
     }
-    if (synced) {
-        (void)pthread_cond_signal(&pickup->work); /* more may wait for that folder */
+    if (synced ||
+        (written &&
+         others)) { /* this thread takes one of them, and more may wait for that folder */
+        (void)pthread_cond_signal(&pickup->work);
     }
 }
 
@@ -377,6 +448,7 @@ static void submit(struct pickup *pickup, struct pickup_task *task, enum pickup_
 {
     (void)pthread_mutex_lock(&pickup->mutex);
     task->step = step;
+    pickup->writes += step == STEP_WRITE ? 1 : 0;
     list_add(&pickup->queue, task);
     (void)pthread_cond_signal(&pickup->work);
     (void)pthread_mutex_unlock(&pickup->mutex);
@@ -422,8 +494,9 @@ static void on_timer(void *arg)
 
 static void free_task(struct pickup_task *task)
 {
-    if (task->folder_fd >= 0) {
-        (void)close(task->folder_fd);
+    if (task->folder != NULL && --task->folder->users == 0) {
+        (void)close(task->folder->fd);
+        free(task->folder);
     }
     if (task->all_prev != NULL) {
         task->all_prev->all_next = task->all_next;
@@ -603,7 +676,7 @@ static int64_t turn_of(struct pickup *pickup, const struct delivery *delivery)
 static struct pickup_task *new_task(struct pickup *pickup)
 {
     struct pickup_task *task = mem_zero(1, sizeof *task);
-    task->folder_fd = -1;
+    task->part_fd = -1;
     task->pickup = pickup;
     task->all_next = pickup->all;
     if (pickup->all != NULL) {

@@ -236,7 +236,7 @@ static int write_all(int fd, const struct buf *content)
         }
         at += n > 0 ? (size_t)n : 0;
     }
-    return fsync(fd) == 0 ? 0 : errno;
+    return 0;
 }
 
 int pickup_folder_sync(int folder_fd)
@@ -282,8 +282,23 @@ static int open_new(int folder_fd, const char *part)
     return fd;
 }
 
-void pickup_folder_write(int folder_fd, const struct delivery *delivery,
-                         struct pickup_result *result)
+static bool is_file(int folder_fd, const char *name, ino_t inode)
+{
+    struct stat info;
+    return fstatat(folder_fd, name, &info, AT_SYMLINK_NOFOLLOW) == 0 && info.st_ino == inode;
+}
+
+/* Not written: it goes, unless a later attempt has put its own there. */
+static void give_up(int folder_fd, const char *part, int number, struct pickup_result *result)
+{
+    if (is_file(folder_fd, part, result->inode)) {
+        (void)unlinkat(folder_fd, part, 0);
+    }
+    say_errno(result, number, "pickup: cannot write the file");
+}
+
+int pickup_folder_begin(int folder_fd, const struct delivery *delivery,
+                        struct pickup_result *result)
 {
     char part[NAME_BYTES];
     char back[NAME_BYTES];
@@ -291,31 +306,49 @@ void pickup_folder_write(int folder_fd, const struct delivery *delivery,
     *result = (struct pickup_result){.outcome = PB_OUTCOME(PENDING)};
     if (!name_is_safe(delivery->file_name)) {
         say(result, PB_OUTCOME(REFUSED), "pickup: the file name cannot be used");
-        return;
+        return -1;
     }
     if (exists(folder_fd, final_name(delivery->file_name, name))) {
         say_already_there(folder_fd, result);
-        return;
+        return -1;
     }
     int fd = open_new(folder_fd, part_name(delivery->file_name, part));
     if (fd < 0) {
         say_errno(result, errno, "pickup: cannot create the file");
-        return;
+        return -1;
     }
     /* What was taken back tells of an attempt that is settled, or there were no new one. Only now: else the new file
-     * might get its inode number, by which pickup_folder_hand_over knows its own. */
-    (void)unlinkat(folder_fd, back_name(delivery->file_name, back), 0);
-    struct stat info;
-    int number = write_all(fd, &delivery->content);
-    if (number == 0 && fstat(fd, &info) == 0) {
-        result->inode = info.st_ino;
+     * might get its inode number, by which pickup_folder_hand_over knows its own. Mostly there is none, and unlinkat would lock the
+     * folder to find that out. */
+    if (exists(folder_fd, back_name(delivery->file_name, back))) {
+        (void)unlinkat(folder_fd, back, 0);
     }
+    struct stat info;
+    int number = fstat(fd, &info) == 0 ? write_all(fd, &delivery->content) : errno;
+    if (number == 0) {
+        result->inode = info.st_ino;
+        return fd;
+    }
+    (void)close(fd);
+    (void)unlinkat(folder_fd, part, 0);
+    say_errno(result, number, "pickup: cannot write the file");
+    return -1;
+}
+
+void pickup_folder_start_flush(int fd)
+{
+    (void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
+void pickup_folder_end(int folder_fd, int fd, const char *name, struct pickup_result *result)
+{
+    char part[NAME_BYTES];
+    int number = fsync(fd) == 0 ? 0 : errno;
     if (close(fd) != 0 && number == 0) {
         number = errno; /* close(2): NFS tells of a full disk here */
     }
     if (number != 0) {
-        (void)unlinkat(folder_fd, part, 0);
-        say_errno(result, number, "pickup: cannot write the file");
+        give_up(folder_fd, part_name(name, part), number, result);
     }
 }
 
@@ -332,12 +365,6 @@ static int rename_new(int folder_fd, const char *from, const char *to)
         return EEXIST;
     }
     return renameat(folder_fd, from, folder_fd, to) == 0 ? 0 : errno;
-}
-
-static bool is_file(int folder_fd, const char *name, ino_t inode)
-{
-    struct stat info;
-    return fstatat(folder_fd, name, &info, AT_SYMLINK_NOFOLLOW) == 0 && info.st_ino == inode;
 }
 
 void pickup_folder_hand_over(int folder_fd, const char *name, ino_t inode,
@@ -381,10 +408,7 @@ void pickup_folder_say_written(int folder_fd, const char *name, ino_t inode, int
     if (number == 0) {
         return;
     }
-    if (is_file(folder_fd, part_name(name, part), inode)) {
-        (void)unlinkat(folder_fd, part, 0);
-    }
-    say_errno(result, number, "pickup: cannot write the file");
+    give_up(folder_fd, part_name(name, part), number, result);
 }
 
 void pickup_folder_take_back(int folder_fd, const char *name, ino_t inode)

@@ -3,7 +3,7 @@
  *
  *   file on disk             meaning                                   left by
  *   neither                  not begun, or taken by the consumer       start; the consumer
- *   .NAME.part               written, before its permit durable        pickup_folder_write
+ *   .NAME.part               written, before its permit durable        pickup_folder_begin, _end
  *   .NAME.back               taken back: certainly not handed over     pickup_folder_take_back, _look
  *   NAME.eml                 handed over: the consumer may take it     pickup_folder_hand_over
  *
@@ -23,7 +23,7 @@ struct pickup_result {
     bool
         again; /* DEFERRED by what may pass in a moment: a file that somebody else has open, a full disk */
     char text[DELIVER_TEXT_BYTES];
-    ino_t inode; /* of the .part that pickup_folder_write made */
+    ino_t inode; /* of the .part that pickup_folder_begin made */
 };
 
 /* Open a folder below one of the roots, through no symbolic link below the root (openat2(2),
@@ -34,12 +34,21 @@ struct pickup_result {
 int pickup_folder_open(const char *folder, const char *const *roots,
                        struct pickup_result *result);
 
-/* Write .NAME.part and make its bytes durable; its name becomes so by pickup_folder_sync. PENDING: done; DELIVERED: NAME.eml is there
- * already, and durable; UNKNOWN: it is there, but could not be made so. */
-void pickup_folder_write(int folder_fd, const struct delivery *delivery,
-                         struct pickup_result *result);
+/* Write .NAME.part; what pickup_folder_end then makes durable. Returns its descriptor, for pickup_folder_end, or -1 with the result.
+ * DELIVERED: NAME.eml is there already, and durable; UNKNOWN: it is there, but could not be made so. */
+int pickup_folder_begin(int folder_fd, const struct delivery *delivery,
+                        struct pickup_result *result);
 
-/* Rename .NAME.part to NAME.eml, if it is still the file that pickup_folder_write made (its result's inode), and not one of
+/* Let the bytes of a file that was begun go to the disk, and do not wait: for several files, before the first of them is ended. A
+ * hint: durable is only what pickup_folder_end has seen. */
+void pickup_folder_start_flush(int fd);
+
+/* Make the bytes of a file durable and close it; its name becomes so by pickup_folder_sync.
+ *  fd      of pickup_folder_begin
+ *  result  of pickup_folder_begin; stays PENDING, or DEFERRED: it could not be written, and is removed again */
+void pickup_folder_end(int folder_fd, int fd, const char *name, struct pickup_result *result);
+
+/* Rename .NAME.part to NAME.eml, if it is still the file that pickup_folder_begin made (its result's inode), and not one of
  * a later attempt. PENDING: done, to be made durable by pickup_folder_sync. With `again` the .part is still there, for
  * another try or for pickup_folder_take_back. */
 void pickup_folder_hand_over(int folder_fd, const char *name, ino_t inode,
@@ -55,7 +64,7 @@ void pickup_folder_say_written(int folder_fd, const char *name, ino_t inode, int
                                struct pickup_result *result);
 void pickup_folder_say_handed_over(int number, struct pickup_result *result);
 
-/* Rename .NAME.part to .NAME.back, if it is still the file that pickup_folder_write made. Not removed: whoever looks later, because
+/* Rename .NAME.part to .NAME.back, if it is still the file that pickup_folder_begin made. Not removed: whoever looks later, because
  * the disk says that this attempt had its permit, must see that it came to nothing. */
 void pickup_folder_take_back(int folder_fd, const char *name, ino_t inode);
 

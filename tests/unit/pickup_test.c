@@ -1,10 +1,6 @@
 /* The pickup back end in folders of its own: what is on disk at each step, and what is told. */
-#include "clock.h"
-#include "deliver.h"
-#include "loop.h"
-#include "mem.h"
+#include "pickup_world.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -22,127 +18,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-
-enum { MAILS = 40, PATIENCE_MS = 20000 };
-
-struct world {
-    char root[64];
-    char folder[128];
-    const char *roots[2];
-    struct loop *loop;
-    void *backend;
-    struct settings_plan plan;
-    struct delivery mails[MAILS];
-    unsigned asks;
-    unsigned done;
-    enum deliver_permit permit;
-    bool permit_now;
-};
-
-static void on_ask(void *arg, struct delivery *delivery)
-{
-    struct world *w = arg;
-    w->asks++;
-    if (w->permit_now) {
-        deliver_pickup.permit(w->backend, delivery, w->permit);
-    }
-}
-
-static void on_done(void *arg, struct delivery *delivery)
-{
-    struct world *w = arg;
-    (void)delivery;
-    w->done++;
-}
-
-static const struct deliver_owner owner = {.ask = on_ask, .done = on_done};
-
-static void world_open(struct world *w)
-{
-    struct err_text why = {.code = ERR_OK};
-    *w = (struct world){.root = "/tmp/tpn-pickup-XXXXXX", .permit = DELIVER_GRANTED};
-    w->permit_now = true;
-    assert_non_null(mkdtemp(w->root));
-    (void)snprintf(w->folder, sizeof w->folder, "%s/in", w->root);
-    assert_int_equal(mkdir(w->folder, 0700), 0);
-    w->roots[0] = w->root;
-    assert_int_equal(loop_new(&w->loop, &why), ERR_OK);
-    const struct deliver_context context = {
-        .loop = w->loop, .pickup_roots = w->roots, .pickup_threads = 4};
-    assert_int_equal(deliver_pickup.open(&context, &w->backend, &why), ERR_OK);
-    w->plan = (struct settings_plan){.route = SETTINGS_PICKUP, .folder = w->folder};
-}
-
-static void remove_all(const char *path)
-{
-    DIR *folder = opendir(path);
-    if (folder == NULL) {
-        (void)unlink(path);
-        return;
-    }
-    for (const struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
-            struct stat st;
-            char *child = mem_format("%s/%s", path, entry->d_name);
-            if (lstat(child, &st) == 0 && S_ISDIR(st.st_mode)) {
-                remove_all(child);
-            }
-            (void)unlink(child);
-            free(child);
-        }
-    }
-    (void)closedir(folder);
-    (void)rmdir(path);
-}
-
-static void world_close(struct world *w)
-{
-    deliver_pickup.close(&w->backend);
-    loop_free(&w->loop);
-    for (size_t i = 0; i < MAILS; i++) {
-        delivery_fini(&w->mails[i]);
-    }
-    remove_all(w->root);
-}
-
-static struct delivery *make(struct world *w, size_t i)
-{
-    struct delivery *delivery = &w->mails[i];
-    delivery->plan = &w->plan;
-    delivery->owner = &owner;
-    delivery->owner_arg = w;
-    (void)snprintf(delivery->file_name, sizeof delivery->file_name, "mail-%zu", i);
-    buf_init(&delivery->content, 4096);
-    buf_add_format(&delivery->content, "Subject: %zu\r\n\r\nbody\r\n", i);
-    delivery->recipient_count = 1;
-    delivery->recipients = mem_zero(1, sizeof *delivery->recipients);
-    return delivery;
-}
-
-static void turn_until(struct world *w, const unsigned *counter, unsigned wanted)
-{
-    struct err_text why = {.code = ERR_OK};
-    int64_t end_ms = clock_mono_ms() + PATIENCE_MS;
-    while (*counter < wanted) {
-        assert_true(clock_mono_ms() < end_ms);
-        assert_int_equal(loop_turn(w->loop, 1000, &why), ERR_OK);
-    }
-}
-
-static const struct deliver_recipient *run(struct world *w, size_t i)
-{
-    deliver_pickup.start(w->backend, &w->mails[i]);
-    turn_until(w, &w->done, w->done + 1);
-    return &w->mails[i].recipients[0];
-}
-
-static bool has(const struct world *w, const char *name)
-{
-    struct stat st;
-    char path[256];
-    (void)snprintf(path, sizeof path, "%s/%s", w->folder, name);
-    return stat(path, &st) == 0;
-}
 
 static void touch(const struct world *w, const char *name)
 {
@@ -400,6 +275,31 @@ static void only_folders_below_a_root_are_written_to(void **state)
     }
 }
 
+/* Another folder of that name is written to from the next file on: none is kept open from one to the next. */
+static void a_folder_that_was_replaced_is_opened_anew(void **state)
+{
+    struct world w;
+    char aside[128];
+    (void)state;
+    world_open(&w);
+    (void)make(&w, 0);
+    assert_int_equal(run(&w, 0)->outcome, PB_OUTCOME(DELIVERED));
+    (void)snprintf(aside, sizeof aside, "%s/aside", w.root);
+    assert_int_equal(rename(w.folder, aside), 0);
+    assert_int_equal(mkdir(w.folder, 0700), 0);
+    (void)make(&w, 1);
+    assert_int_equal(run(&w, 1)->outcome, PB_OUTCOME(DELIVERED));
+    assert_false(has(&w, "mail-0.eml"));
+    assert_true(has(&w, "mail-1.eml"));
+    remove_all(w.folder);
+    assert_int_equal(symlink("aside", w.folder), 0);
+    (void)make(&w, 2);
+    const struct deliver_recipient *recipient = run(&w, 2);
+    assert_int_equal(recipient->outcome, PB_OUTCOME(REFUSED));
+    assert_non_null(strstr(recipient->text, "symbolic link"));
+    world_close(&w);
+}
+
 /* A kernel before 5.6, or a sandbox that does not know the call: openat2 is not there. The filter stays for the rest of
  * the program, so this test is the last one. */
 static void the_way_without_openat2_is_as_strict(void **state)
@@ -476,6 +376,7 @@ int main(void)
         cmocka_unit_test(who_was_looked_for_comes_too_late),
         cmocka_unit_test(an_earlier_attempt_is_recognised),
         cmocka_unit_test(only_folders_below_a_root_are_written_to),
+        cmocka_unit_test(a_folder_that_was_replaced_is_opened_anew),
         cmocka_unit_test(a_name_cannot_leave_the_folder),
         cmocka_unit_test(a_part_that_vanished_is_put_off),
         cmocka_unit_test(close_gives_up_in_every_state),
