@@ -84,5 +84,11 @@ class Exim(Process):
         if self.alive():
             self.stop()
 
+    def wait_mails(self, count, timeout_s=30):
+        """Bytes of the mails in its maildir, when there are so many."""
+        folder = self.folder / "mail" / "new"
+        wait_until(lambda: len(list(folder.glob("*"))) >= count, f"{count} mails in Exim's maildir", timeout_s)
+        return [file.read_bytes() for file in folder.glob("*")]
+
     def own_log(self):
         return "".join(log.read_text("utf-8", "replace") for log in sorted((self.folder / "log").glob("*log")))
