@@ -128,19 +128,22 @@ static SSL *ssl_of(const struct smtp_session *session)
     return known ? info->internals : NULL;
 }
 
-/* False when the TLS that was asked for is not there, or is another library's. */
-static bool take_tls(struct smtp_session *session)
+/* Why the TLS that was asked for cannot be used; null when it can. */
+static const char *take_tls(struct smtp_session *session)
 {
     if (session->setup.plan->tls == SETTINGS_TLS_NONE) {
-        return true;
+        return NULL;
     }
     SSL *ssl = ssl_of(session);
-    if (ssl == NULL || !smtp_tls_take_over(ssl, session->fd)) {
-        return false;
+    if (ssl == NULL) {
+        return "libcurl's TLS is not OpenSSL's";
+    }
+    if (!smtp_tls_take_over(ssl, session->fd)) {
+        return "OpenSSL did not take over the connection";
     }
     session->ssl = ssl;
     (void)snprintf(session->tls, sizeof session->tls, "%s", SSL_get_version(ssl));
-    return true;
+    return NULL;
 }
 
 /* Attach the handle to its connection: with bytes that came already, or with none. */
@@ -174,10 +177,7 @@ static const char *why_not_usable(struct smtp_session *session, int *phase)
         return "the connection is gone";
     }
     *phase = PB_PHASE(TLS);
-    if (!take_tls(session)) {
-        return "libcurl's TLS is not OpenSSL's";
-    }
-    return NULL;
+    return take_tls(session);
 }
 
 static void tell_connected(struct smtp_session *session)
