@@ -4,6 +4,7 @@
  * the broker's to say (proto/README.md). */
 #include "filter.h"
 
+#include "buf.h"
 #include "clock.h"
 #include "conf.h"
 #include "mem.h"
@@ -40,6 +41,25 @@ static enum err read_age(const char *option, const char *text, int64_t *out,
     return ERR_OK;
 }
 
+static enum err say_no_state(const char *word, struct err_text *why)
+{
+    const ProtobufCEnumDescriptor *type = PB_DESCRIPTOR(state);
+    struct buf list;
+    buf_init(&list, sizeof why->text);
+    for (unsigned i = 0; i < type->n_values; i++) {
+        int state = type->values[i].value;
+        if (state != PB_STATE(UNSPECIFIED)) {
+            buf_add_format(&list, "%s%s", list.len > 0 ? ", " : "", pb_state_word(state));
+        }
+    }
+    buf_add_char(&list, '\0');
+    enum err err = err_set(
+        why, ERR_INVALID, "--state %s: no such state; one of %s (may be repeated)", word,
+        buf_status(&list) == ERR_OK ? (const char *)list.data : "those of tpn queue ls");
+    buf_fini(&list);
+    return err;
+}
+
 enum err filter_fill(const struct filter_options *options, PB(QueueFilter) *filter,
                      struct err_text *why)
 {
@@ -50,11 +70,7 @@ enum err filter_fill(const struct filter_options *options, PB(QueueFilter) *filt
     for (size_t i = 0; i < options->states.count; i++) {
         int state = 0;
         if (pb_enum_parse(PB_DESCRIPTOR(state), options->states.items[i], &state) != ERR_OK) {
-            return err_set(why, ERR_INVALID,
-                           "--state %s: no such state; one of ACCEPTED, LEASED, PERMITTED, "
-                           "DEFERRED, SENT, HANDED_OFF, FAILED, EXPIRED, CANCELLED, UNKNOWN "
-                           "(may be repeated)",
-                           options->states.items[i]);
+            return say_no_state(options->states.items[i], why);
         }
         filter->states[filter->n_states++] = (Trackpro__Notify__V1__State)state;
     }
