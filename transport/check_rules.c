@@ -835,6 +835,7 @@ static const struct check_rule stats_rules[] = {
     {.field = "holds", .form = CHECK_MESSAGE, .max_entries = 10000, .set = &hold},
     {.field = "flows", .form = CHECK_MESSAGE, .max_entries = 10000, .set = &profile_flow},
     {.field = "poisoned", .form = CHECK_NUMBER},
+    {.field = "drained", .form = CHECK_NUMBER},
     {.field = "refused_keys", .form = CHECK_NUMBER},
     {.field = "refused_roles", .form = CHECK_NUMBER},
     {.field = "refused_revoked", .form = CHECK_NUMBER},

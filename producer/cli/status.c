@@ -170,7 +170,7 @@ static void print_stats(const PB(Stats) *stats)
         stats->not_accepting_reason[0] != '\0' ? ": " : "",
         stats->not_accepting_reason[0] != '\0' ? log_quote(stats->not_accepting_reason, quoted)
                                                : "");
-    if (strncmp(stats->not_accepting_reason, "drained", strlen("drained")) == 0) {
+    if (stats->drained) {
         printf("  tpn queue drain --end ends it\n");
     }
     for (size_t i = 0; i < stats->n_states; i++) {

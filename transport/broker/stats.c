@@ -105,7 +105,8 @@ static void send_stats(struct broker *broker, const struct wire_peer *peer,
     stats.version = (char *)(uintptr_t)TPN_VERSION_TEXT;
     stats.accepting =
         ledger_healthy(broker->ledger, &why) && !broker->draining && broker->closed[0] == '\0';
-    if (broker->closed[0] != '\0') {
+    stats.drained = broker->closed[0] != '\0';
+    if (stats.drained) {
         why = broker->closed;
     }
     stats.not_accepting_reason = (char *)(uintptr_t)why;
