@@ -351,6 +351,20 @@ static int64_t bounded(uint64_t count)
     return count < MOST ? (int64_t)count : MOST;
 }
 
+void brake_limits(struct brake *brake, const struct profile *profile,
+                  struct brake_limit out[BRAKE_LIMITS])
+{
+    out[0] = (struct brake_limit){&brake->minute, profile->plan.max_messages_per_minute,
+                                  "max_messages_per_minute", PB_HOLD(MINUTE)};
+    out[1] = (struct brake_limit){&brake->day, profile->plan.max_recipients_per_day,
+                                  "max_recipients_per_day", PB_HOLD(DAY)};
+}
+
+int64_t brake_limit_until_ms(const struct brake_limit *limit, int64_t now_ms)
+{
+    return limit->max > 0 ? window_room_at(limit->window, now_ms, 1, limit->max) : now_ms;
+}
+
 int64_t brake_forecast_ms(struct brake *brake, const struct profile *profile, int64_t from_ms,
                           int64_t now_ms)
 {

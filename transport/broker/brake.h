@@ -80,6 +80,22 @@ struct brake_answer {
 struct brake *brakes_of(struct brakes *brakes, const char *name);
 void brakes_free(struct brakes *brakes);
 
+/* A limit of a profile, and what was used of it. */
+struct brake_limit {
+    struct window *window;
+    uint64_t max;     /* 0 = no limit */
+    const char *name; /* the profile's key */
+    int hold;         /* PB_HOLD(…) */
+};
+
+enum { BRAKE_LIMITS = 2 };
+
+/* The limits of a profile, by its present settings. */
+void brake_limits(struct brake *brake, const struct profile *profile,
+                  struct brake_limit out[BRAKE_LIMITS]);
+/* From when on one more may leave; now_ms at most when it may at once. */
+int64_t brake_limit_until_ms(const struct brake_limit *limit, int64_t now_ms);
+
 /* May a job of this load leave now? profile: its present settings. */
 struct brake_answer brake_ask(struct brake *brake, const struct profile *profile,
                               const struct brake_load *load, int64_t now_ms);

@@ -104,18 +104,10 @@ static bool limit_reached(const struct delay *delay)
     if (profile == NULL) {
         return false;
     }
-    struct brake *brake = brakes_of(&delay->broker->brakes, profile->wire.name);
-    const struct {
-        struct window *window;
-        uint64_t max;
-        const char *name;
-    } limits[] = {
-        {&brake->minute, profile->plan.max_messages_per_minute, "max_messages_per_minute"},
-        {&brake->day, profile->plan.max_recipients_per_day, "max_recipients_per_day"}};
-    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
-        int64_t until_ms = limits[i].max > 0 ? window_room_at(limits[i].window, delay->now_ms,
-                                                              1, limits[i].max)
-                                             : 0;
+    struct brake_limit limits[BRAKE_LIMITS];
+    brake_limits(brakes_of(&delay->broker->brakes, profile->wire.name), profile, limits);
+    for (size_t i = 0; i < BRAKE_LIMITS; i++) {
+        int64_t until_ms = brake_limit_until_ms(&limits[i], delay->now_ms);
         if (until_ms > delay->now_ms) {
             return say(delay, until_ms, "%s of its profile is used up", limits[i].name);
         }

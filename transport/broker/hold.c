@@ -5,6 +5,7 @@
 #include "hours.h"
 #include "mem.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 void hold_add(struct hold_list *list, const PB(Hold) *hold)
@@ -77,22 +78,27 @@ static void add_breakers(struct question *question, const struct brake *brake)
     }
 }
 
-static void add_limit(struct question *question, struct brake *brake, struct window *window,
-                      uint64_t max, int kind)
+static void add_limits(struct question *question, struct brake *brake,
+                       const struct profile *profile)
 {
-    int64_t until_ms = max > 0 ? window_room_at(window, question->now_ms, 1, max) : 0;
-    if (until_ms <= question->now_ms || brake->waiting.requests == 0) {
-        return;
+    struct brake_limit limits[BRAKE_LIMITS];
+    char reason[64];
+    brake_limits(brake, profile, limits);
+    for (size_t i = 0; i < BRAKE_LIMITS && brake->waiting.requests > 0; i++) {
+        int64_t until_ms = brake_limit_until_ms(&limits[i], question->now_ms);
+        if (until_ms <= question->now_ms) {
+            continue;
+        }
+        (void)snprintf(reason, sizeof reason, "%s is used up", limits[i].name);
+        PB(Hold) hold = PB_INIT(HOLD);
+        hold.kind = limits[i].hold;
+        hold.scope = PB_SCOPE(PROFILE);
+        hold.name = lent(brake->name);
+        hold.reason = reason;
+        hold.since_ms = question->now_ms;
+        hold.until_ms = until_ms;
+        hold_add(question->holds, &hold);
     }
-    PB(Hold) hold = PB_INIT(HOLD);
-    hold.kind = kind;
-    hold.scope = PB_SCOPE(PROFILE);
-    hold.name = lent(brake->name);
-    hold.reason = lent(kind == PB_HOLD(DAY) ? "max_recipients_per_day is used up"
-                                            : "max_messages_per_minute is used up");
-    hold.since_ms = question->now_ms;
-    hold.until_ms = until_ms;
-    hold_add(question->holds, &hold);
 }
 
 static void add_quiet(struct question *question, const struct brake *brake,
@@ -117,9 +123,7 @@ static void add_profile(void *arg, const struct profile *profile)
     struct brake *brake = brakes_of(&question->broker->brakes, profile->wire.name);
     add_breakers(question, brake);
     add_quiet(question, brake, profile);
-    add_limit(question, brake, &brake->minute, profile->plan.max_messages_per_minute,
-              PB_HOLD(MINUTE));
-    add_limit(question, brake, &brake->day, profile->plan.max_recipients_per_day, PB_HOLD(DAY));
+    add_limits(question, brake, profile);
 }
 
 /* Mail of a profile that is not in the file (any more). */
