@@ -21,9 +21,24 @@ static void what_is_taken_out_leaves_no_trace(void **unused)
     assert_int_equal(sum.recipients, 10);
     assert_int_equal(sum.each_recipients, 3);
     for (size_t i = 3; i > 0; i--) {
-        backlog_take_out(&sum, &items[i - 1]);
+        assert_true(backlog_take_out(&sum, &items[i - 1]));
     }
     assert_memory_equal(&sum, &none, sizeof sum);
+}
+
+/* Less than nothing would be an enormous number of mails, and no forecast. */
+static void sums_that_drifted_stop_at_nothing(void **unused)
+{
+    (void)unused;
+    struct backlog sum = backlog_of(false, 3);
+    const struct backlog more = backlog_of(true, 5);
+    assert_false(backlog_take_out(&sum, &more));
+    assert_int_equal(sum.requests, 0);
+    assert_int_equal(sum.recipients, 0);
+    assert_int_equal(sum.each_requests, 0);
+    assert_int_equal(sum.each_recipients, 0);
+    const struct backlog odd = {.recipients = 2, .each_requests = 1, .each_recipients = 3};
+    assert_int_equal(backlog_mails(&odd, 100), 3);
 }
 
 static void mails_are_counted_as_limits_count_them(void **unused)
@@ -53,6 +68,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_taken_out_leaves_no_trace),
+        cmocka_unit_test(sums_that_drifted_stop_at_nothing),
         cmocka_unit_test(mails_are_counted_as_limits_count_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

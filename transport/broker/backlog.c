@@ -27,18 +27,32 @@ void backlog_add(struct backlog *sum, const struct backlog *more)
     sum->each_recipients += more->each_recipients;
 }
 
-void backlog_take_out(struct backlog *sum, const struct backlog *less)
+/* Down to nothing at most. Returns false when there was less than that. */
+static bool take(uint64_t *sum, uint64_t less)
 {
-    sum->requests -= less->requests;
-    sum->recipients -= less->recipients;
-    sum->each_requests -= less->each_requests;
-    sum->each_recipients -= less->each_recipients;
+    bool enough = *sum >= less;
+    *sum = enough ? *sum - less : 0;
+    return enough;
+}
+
+bool backlog_take_out(struct backlog *sum, const struct backlog *less)
+{
+    bool enough = take(&sum->requests, less->requests);
+    enough = take(&sum->recipients, less->recipients) && enough;
+    enough = take(&sum->each_requests, less->each_requests) && enough;
+    return take(&sum->each_recipients, less->each_recipients) && enough;
+}
+
+static uint64_t without(uint64_t all, uint64_t some)
+{
+    return all > some ? all - some : 0; /* of sums that have drifted */
 }
 
 uint64_t backlog_mails(const struct backlog *backlog, uint32_t per_mail)
 {
-    uint64_t shared = backlog->requests - backlog->each_requests;
-    uint64_t full = (backlog->recipients - backlog->each_recipients + per_mail - 1) / per_mail;
+    uint64_t shared = without(backlog->requests, backlog->each_requests);
+    uint64_t listed = without(backlog->recipients, backlog->each_recipients);
+    uint64_t full = listed / per_mail + (listed % per_mail > 0 ? 1 : 0);
     return backlog->each_recipients + (full > shared ? full : shared);
 }
 

@@ -19,8 +19,8 @@ struct backlog {
 struct backlog backlog_of(bool each, uint32_t open);
 
 void backlog_add(struct backlog *sum, const struct backlog *more);
-/* What was added before is taken out again. */
-void backlog_take_out(struct backlog *sum, const struct backlog *less);
+/* What was added before is taken out again. Returns false when the sums have drifted: there was less of something, which is 0 now. */
+bool backlog_take_out(struct backlog *sum, const struct backlog *less);
 
 /* How many mails that makes at the least, with at most per_mail (1 and up) recipients in one: exact when no list is longer than
  * that. */

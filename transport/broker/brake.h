@@ -51,6 +51,7 @@ struct brake {
     int64_t held_since_ms;  /* some breaker is open since then; 0 = none */
     struct brake_outage outages[BRAKE_OUTAGES];
     unsigned outage_next;
+    bool drifted; /* what waits was less than what was taken out; that was logged */
     bool changed; /* differs from what the store has */
     bool aged;    /* what ended lately does; it may be told later (keep_tick) */
 };

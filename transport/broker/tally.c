@@ -2,6 +2,7 @@
 #include "tally.h"
 
 #include "brake.h"
+#include "log.h"
 #include "request.h"
 #include "schedule.h"
 #include "store_rules.h"
@@ -33,7 +34,14 @@ void tally_leave(struct request *request)
 {
     if (request->tallied.waits) {
         const struct backlog old = backlog_of(request->tallied.each, request->tallied.open);
-        backlog_take_out(sum_of(request), &old);
+        struct brake *brake = request->lane->brake;
+        if (!backlog_take_out(sum_of(request), &old) && !brake->drifted) {
+            brake->drifted = true;
+            log_warn("broker",
+                     "profile=%s result=\"the sums of what waits have drifted; its "
+                     "forecast is less exact until a restart\"",
+                     brake->name);
+        }
     }
     request->tallied.waits = false;
     request->tallied.open = 0;
