@@ -24,6 +24,7 @@ import urllib.parse
 CLIENT_ID, CLIENT_SECRET = "trackpro", "client s3cret+/&="
 JWT_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
+SHUTDOWN_POLL_S = 0.02  # how often it looks whether it is to end; half a second, if not said
 
 
 def b64(data):
@@ -96,7 +97,7 @@ class TokenServer:
         context.load_cert_chain(f"{certificate}.pem", f"{certificate}.key")
         self.http.socket = context.wrap_socket(self.http.socket, server_side=True, do_handshake_on_connect=False)
         self.port = self.http.server_address[1]
-        self.thread = threading.Thread(target=self.http.serve_forever, daemon=True)
+        self.thread = threading.Thread(target=self.http.serve_forever, args=(SHUTDOWN_POLL_S,), daemon=True)
 
     def __enter__(self):
         self.thread.start()

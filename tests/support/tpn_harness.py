@@ -54,15 +54,17 @@ def check_equal(got, wanted, what):
 
 
 def wait_until(condition, what, timeout_s=20.0, every_s=0.05):
-    """Until condition() is true; returns its value."""
+    """Until condition() is true; returns its value. Asks often at first, for most is there at once; then every every_s."""
     deadline = time.monotonic() + timeout_s * SLOW
+    pause_s = every_s / 16
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > deadline:
             raise Failure(f"waited {timeout_s * SLOW:g} s for {what}")
-        time.sleep(every_s)
+        time.sleep(pause_s)
+        pause_s = min(pause_s * 2, every_s)
 
 
 def free_port():
