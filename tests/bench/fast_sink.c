@@ -226,7 +226,8 @@ static bool read_clear(struct sink *sink, struct guest *guest)
     return hear(sink, guest, (size_t)got);
 }
 
-static bool read_secure(struct sink *sink, struct guest *guest)
+/* false: the connection is over. full: the buffer is, and OpenSSL may hold more, which no descriptor tells of. */
+static bool read_records(struct sink *sink, struct guest *guest, bool *full)
 {
     size_t got = 0;
     bool open = true;
@@ -240,12 +241,23 @@ static bool read_secure(struct sink *sink, struct guest *guest)
         }
         got += (size_t)part;
     } while (got < sizeof sink->data && SSL_has_pending(guest->ssl) == 1);
+    *full = got == sizeof sink->data;
     if (!greeted && SSL_is_init_finished(guest->ssl) == 1 && sink->tls == TLS_IMPLICIT) {
         buf_reset(&sink->replies);
         sink_talk_greet(&sink->replies);
         answer(sink, guest, &sink->replies, false);
     }
     return (got == 0 || guest->gone || hear(sink, guest, got)) && open;
+}
+
+static bool read_secure(struct sink *sink, struct guest *guest)
+{
+    bool full = true;
+    bool open = true;
+    while (open && full && !guest->gone) {
+        open = read_records(sink, guest, &full);
+    }
+    return open;
 }
 
 static void on_guest(struct sink *sink, struct guest *guest, uint32_t events)
