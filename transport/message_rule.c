@@ -223,8 +223,7 @@ static enum err check_calendar(const ProtobufCBinaryData *calendar, struct wire_
     return rule == NULL ? ERR_OK : refuse(fault, rule, "message.calendar");
 }
 
-/* All of the content but the long texts. */
-static enum err check_parts(const PB(Message) *message, struct wire_fault *fault)
+enum err message_rule_parts(const PB(Message) *message, struct wire_fault *fault)
 {
     enum err err = check_calendar(&message->calendar, fault);
     for (size_t i = 0; err == ERR_OK && i < message->n_attachments; i++) {
@@ -239,11 +238,11 @@ static enum err check_parts(const PB(Message) *message, struct wire_fault *fault
 enum err message_rule_content(const PB(Message) *message, struct wire_fault *fault)
 {
     enum err err = check_texts(message, fault);
-    return err == ERR_OK ? check_parts(message, fault) : err;
+    return err == ERR_OK ? message_rule_parts(message, fault) : err;
 }
 
 enum err message_rule_check(const PB(Message) *message, struct wire_fault *fault)
 {
     enum err err = check_mailboxes(message, fault);
-    return err == ERR_OK ? check_parts(message, fault) : err;
+    return err == ERR_OK ? message_rule_parts(message, fault) : err;
 }

@@ -31,8 +31,11 @@ enum err message_rule_mailbox(const PB(Mailbox) *box, struct message_address *ou
  * Returns ERR_OK or ERR_INVALID with path ("message.headers[2].name") and rule in fault. */
 enum err message_rule_content(const PB(Message) *message, struct wire_fault *fault) NODISCARD;
 
-/* A message that has just passed check_bytes, mailboxes included: subject, text and html have been held against their forms
- * there, and are not read a second time. Returns as message_rule_content. */
+/* The same of a message that has just passed check_bytes: subject, text and html have been held against their forms there, and
+ * are not read a second time. */
+enum err message_rule_parts(const PB(Message) *message, struct wire_fault *fault) NODISCARD;
+
+/* A message that has just passed check_bytes, mailboxes included. Returns as message_rule_content. */
 enum err message_rule_check(const PB(Message) *message, struct wire_fault *fault) NODISCARD;
 
 #endif

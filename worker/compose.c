@@ -8,6 +8,7 @@
 
 #include "check_rules.h"
 #include "digest.h"
+#include "digits.h"
 #include "dkim.h"
 #include "header.h"
 #include "mem.h"
@@ -21,6 +22,7 @@
 
 enum { EXCHANGE_HEADER_BYTES = 64 * 1024 /* PickupDirectoryMaxHeaderSize */ };
 enum { HEADER_GUESS_BYTES = 4096, MAILBOX_GUESS_BYTES = 96, PATH_BYTES = 96 };
+enum { DATE_BYTES = 64 };
 
 /* What composing works on. */
 struct compose {
@@ -240,14 +242,23 @@ static enum err put_date(const struct compose *c)
                                          "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
     time_t seconds = (time_t)(c->input->accepted_at_ms / 1000);
     struct tm tm;
-    char text[64];
+    char text[DATE_BYTES];
     /* RFC 5322 3.3: from 1900 on, four digits of a year. */
     if (c->input->accepted_at_ms < 0 || gmtime_r(&seconds, &tm) == NULL || tm.tm_year > 8099) {
         return refuse(c, "accepted_at_ms", "is no time between 1970 and 9999");
     }
-    (void)snprintf(text, sizeof text, "%s, %d %s %d %02d:%02d:%02d +0000", days[tm.tm_wday],
-                   tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min,
-                   tm.tm_sec);
+    char *at = stpcpy(stpcpy(text, days[tm.tm_wday]), ", ");
+    at = digits_put(at, (uint64_t)tm.tm_mday, 1);
+    *at++ = ' ';
+    at = stpcpy(stpcpy(at, months[tm.tm_mon]), " ");
+    at = digits_put(at, (uint64_t)tm.tm_year + 1900, 4);
+    *at++ = ' ';
+    at = digits_put(at, (uint64_t)tm.tm_hour, 2);
+    *at++ = ':';
+    at = digits_put(at, (uint64_t)tm.tm_min, 2);
+    *at++ = ':';
+    at = digits_put(at, (uint64_t)tm.tm_sec, 2);
+    (void)stpcpy(at, " +0000");
     header_line(c->out, "Date", text);
     return ERR_OK;
 }
@@ -469,7 +480,8 @@ static void fill_names(struct compose *c)
     at += MIME_ID_CHARS;
     *at++ = '@';
     mem_text_into(at, sizeof d->message_id - MIME_ID_CHARS - 1, address_domain(c->from.text));
-    (void)snprintf(d->file_name, sizeof d->file_name, "tpn-%s-%u", c->id, d->part);
+    at = stpcpy(stpcpy(stpcpy(d->file_name, "tpn-"), c->id), "-");
+    *digits_put(at, d->part, 1) = '\0';
 }
 
 static enum err fill_envelope(struct compose *c)
@@ -547,7 +559,9 @@ enum err compose_mail(const struct compose_input *input, struct delivery *delive
     if (err != ERR_OK) {
         return err;
     }
-    if (message_rule_content(c.message, &fault) != ERR_OK) {
+    err = input->forms_checked ? message_rule_parts(c.message, &fault)
+                               : message_rule_content(c.message, &fault);
+    if (err != ERR_OK) {
         return refuse(&c, fault.field, fault.rule);
     }
     delivery->want_delivery_receipt = c.message->request_delivery_receipt;

@@ -25,6 +25,7 @@ struct compose_input {
     struct digest_maker *digests; /* for the names of the mail; null = one is made for each */
     struct dkim_keys *keys;  /* for signing; may be null when the plan asks for no signature */
     bool possible_duplicate; /* adds X-TrackPro-Possible-Duplicate: yes */
+    bool forms_checked;      /* the request has just passed check_bytes */
 };
 
 /* Fill envelope, content (signed when the plan says so), message_id, file_name, needs_utf8, want_delivery_receipt of a delivery that is zeroed but for

@@ -1,8 +1,8 @@
 /* Content transfer encodings (RFC 2045 section 6).
  *
  * Texts are walked line by line, whatever their line ends are, without a normalised copy. All loops are linear in the
- * input: a search that found nothing is not repeated. Speed: most mails are short ASCII lines, so the whole text is
- * judged first, many bytes at once; base64 looks up two characters at a time. Knows nothing of headers or of the structure of mail. */
+ * input: a search that found nothing is not repeated. Speed: most mails are short ASCII lines: the whole text is
+ * judged first, many bytes at once, and its lines are judged while they are copied; base64 looks up two characters at a time. Knows nothing of headers or of the structure of mail. */
 #include "encode.h"
 
 #include "text.h"
@@ -143,7 +143,7 @@ static bool is_quoted_literal(char c)
 }
 
 /* Quoted-printable grows by two for each byte that is not literal and by the soft line breaks. */
-static enum encode_kind choose_encoded(const char *text, size_t len)
+enum encode_kind encode_choose(const char *text, size_t len)
 {
     struct lines lines = lines_of(text, len);
     struct line line;
@@ -182,21 +182,6 @@ enum encode_kind encode_choose_bytes(const void *data, size_t len)
     return quoted < base64 ? ENCODE_QUOTED_PRINTABLE : ENCODE_BASE64;
 }
 
-enum encode_kind encode_choose(const char *text, size_t len)
-{
-    struct lines lines = lines_of(text, len);
-    struct line line;
-    if (!text_is_plain(text, len)) {
-        return choose_encoded(text, len);
-    }
-    while (next_line(&lines, &line)) {
-        if (!is_7bit_line(&line)) {
-            return choose_encoded(text, len);
-        }
-    }
-    return ENCODE_7BIT;
-}
-
 /* Append a line as it is. One reservation for all of it: this is the inner loop of most mails. */
 static void put_line(struct buf *out, const struct line *line)
 {
@@ -212,6 +197,25 @@ static void put_line(struct buf *out, const struct line *line)
     }
     *to = '\0';
     out->len = (size_t)(to - out->data);
+}
+
+bool encode_plain(struct buf *out, const char *text, size_t len)
+{
+    size_t before = out->len;
+    struct lines lines = lines_of(text, len);
+    struct line line;
+    bool plain = text_is_plain(text, len);
+    while (plain && next_line(&lines, &line)) {
+        plain = is_7bit_line(&line);
+        if (plain) {
+            put_line(out, &line);
+        }
+    }
+    if (!plain && out->len > before) {
+        out->len = before;
+        out->data[before] = '\0';
+    }
+    return plain;
 }
 
 /* Fill one output line from *at on; returns the end of what was written. */
@@ -278,17 +282,10 @@ void encode_text(struct buf *out, enum encode_kind kind, const char *text, size_
     struct lines lines = lines_of(text, len);
     struct line line;
     while (next_line(&lines, &line)) {
-        switch (kind) {
-        case ENCODE_QUOTED_PRINTABLE:
+        if (kind == ENCODE_QUOTED_PRINTABLE) {
             quote_line(out, &line);
-            break;
-        case ENCODE_BASE64:
+        } else {
             put_line(&normal, &line);
-            break;
-        case ENCODE_7BIT:
-        case ENCODE_KIND_COUNT:
-            put_line(out, &line);
-            break;
         }
     }
     if (buf_status(&normal) != ERR_OK) {

@@ -6,7 +6,9 @@
 #define TPN_ENCODE_H
 
 #include "buf.h"
+#include "err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,11 +19,15 @@ enum encode_kind { ENCODE_7BIT, ENCODE_QUOTED_PRINTABLE, ENCODE_BASE64, ENCODE_K
 /* The value of Content-Transfer-Encoding; borrowed. */
 const char *encode_name(enum encode_kind kind);
 
-/* The shortest encoding that is valid for a text with line ends CR, LF or CRLF in any mixture. */
+/* Append a text as 7bit, if it may go so; in any case first, for it is the cheapest. Line ends may be CR, LF or CRLF in any mixture
+ * and become CRLF; the last line gets none that the text does not have.
+ * Returns false when it may not: then out is what it was. */
+bool encode_plain(struct buf *out, const char *text, size_t len) NODISCARD;
+
+/* The shorter of quoted-printable and base64 for a text that encode_plain refused. */
 enum encode_kind encode_choose(const char *text, size_t len);
 
-/* Append a text in the given encoding; every line end becomes CRLF. ENCODE_7BIT only where encode_choose said so.
- * The last line gets no CRLF that the text does not have. */
+/* Append a text in one of these two; its line ends as with encode_plain. */
 void encode_text(struct buf *out, enum encode_kind kind, const char *text, size_t len);
 
 /* The shorter of quoted-printable and base64 for bytes that must arrive exactly as they are, line ends included. */

@@ -314,6 +314,7 @@ static enum err compose_part(const struct part *part, bool ascii_only,
         .digests = job->host->digests,
         .keys = job->host->keys,
         .possible_duplicate = job->lease.possible_duplicate,
+        .forms_checked = true, /* read_request */
     };
     delivery->part = part->number; /* stands in the file's name */
     return compose_mail(&input, delivery, why);

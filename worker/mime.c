@@ -83,13 +83,23 @@ static void close_multipart(struct mime *m, const struct multipart *multipart)
     buf_add_text(m->out, "--");
 }
 
-static void put_text_part(struct mime *m, const char *type, const char *text, size_t len)
+static void put_text_headers(struct mime *m, const char *type, enum encode_kind kind)
 {
-    enum encode_kind kind = encode_choose(text, len);
     header_line(m->out, "Content-Type", type);
     header_line(m->out, "Content-Transfer-Encoding", encode_name(kind));
     buf_add_text(m->out, "\r\n");
-    encode_text(m->out, kind, text, len);
+}
+
+static void put_text_part(struct mime *m, const char *type, const char *text, size_t len)
+{
+    size_t before = m->out->len;
+    put_text_headers(m, type, ENCODE_7BIT);
+    if (!encode_plain(m->out, text, len)) {
+        enum encode_kind kind = encode_choose(text, len);
+        m->out->len = before;
+        put_text_headers(m, type, kind);
+        encode_text(m->out, kind, text, len);
+    }
 }
 
 /* The text as it was given, or made of the HTML. */
