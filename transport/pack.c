@@ -252,7 +252,8 @@ static bool put_fields(struct writer *w, bool *inside)
     struct frame *frame = &w->frames[w->depth - 1];
     const ProtobufCFieldDescriptor *first = frame->message->descriptor->fields;
     const uint8_t *base = (const uint8_t *)frame->message;
-    for (const ProtobufCFieldDescriptor *field = first + frame->fields; field-- > first;) {
+    for (unsigned i = frame->fields; i-- > 0;) {
+        const ProtobufCFieldDescriptor *field = &first[i];
         bool good = false;
         if (field->label == PROTOBUF_C_LABEL_NONE &&
             (field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) == 0) {
@@ -261,7 +262,7 @@ static bool put_fields(struct writer *w, bool *inside)
             good = put_repeated(w, field, base, frame, inside);
         }
         if (!good || *inside) {
-            frame->fields = (unsigned)(field - first) + 1;
+            frame->fields = i + 1;
             return good;
         }
     }
