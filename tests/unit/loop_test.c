@@ -155,26 +155,27 @@ static int naps_in_two_turns(struct loop *loop, int max_wait_ms)
 static void answers_gather_only_where_many_come_fast(void **state)
 {
     (void)state;
-    struct loop *loop = NULL;
-    int ends[2];
-    struct loop_watch *watch = NULL;
     struct bench b = {.count = 10}; /* never 2 */
+    struct loop_watch *watch = NULL;
+    int ends[2];
     assert_int_equal(pipe(ends), 0);
-    assert_int_equal(write(ends[1], "abcdefgh", 8), 8);
     b.fd = ends[0];
-    assert_int_equal(loop_new(&loop, NULL), ERR_OK);
-    assert_int_equal(loop_watch(loop, ends[0], LOOP_READ, on_read, &b, &watch), ERR_OK);
+    assert_int_equal(loop_new(&b.loop, NULL), ERR_OK);
+    assert_int_equal(loop_watch(b.loop, ends[0], LOOP_READ, on_read, &b, &watch), ERR_OK);
     clock_replace(&(struct clock_source){.mono_us = 1000000}); /* no wait takes any time */
-    loop_due(loop, 7);
-    assert_int_equal(naps_in_two_turns(loop, -1), 0);
-    loop_due(loop, 1);
-    assert_int_equal(naps_in_two_turns(loop, -1), 1); /* behind the first, which was quick */
-    assert_int_equal(naps_in_two_turns(loop, 0), 0);  /* it need not wait */
+    loop_due(b.loop, 7);
+    assert_int_equal(naps_in_two_turns(b.loop, 1), 0);
+    loop_due(b.loop, 1);
+    assert_int_equal(naps_in_two_turns(b.loop, 1), 1); /* behind the first, which was quick */
+    assert_int_equal(write(ends[1], "abcd", 4), 4);
+    assert_int_equal(naps_in_two_turns(b.loop, -1), 0); /* answers are there */
+    assert_int_equal(b.count, 12);
+    assert_int_equal(naps_in_two_turns(b.loop, 0), 0); /* it need not wait */
     loop_unwatch(&watch);
     clock_replace(NULL);
-    assert_int_equal(naps_in_two_turns(loop, 1), 0); /* a whole millisecond: no answer came */
-    loop_due(loop, -8);
-    loop_free(&loop);
+    assert_int_equal(naps_in_two_turns(b.loop, 1), 0); /* a whole millisecond: no answer came */
+    loop_due(b.loop, -8);
+    loop_free(&b.loop);
     (void)close(ends[0]);
     (void)close(ends[1]);
 }
