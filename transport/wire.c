@@ -561,9 +561,9 @@ enum err wire_send(void *socket, const struct wire_peer *peer, enum wire_verb ve
     if (err != ERR_OK) {
         return err;
     }
-    struct pack pack;
     zmq_msg_t msg;
-    pack_write(&pack, msg_new(&msg, NULL, pack_begin(&pack, body)));
+    uint8_t *room = msg_new(&msg, NULL, protobuf_c_message_get_packed_size(body));
+    (void)protobuf_c_message_pack(body, room);
     err = send_frame(socket, &msg, payload != NULL ? ZMQ_SNDMORE : 0);
     if (err != ERR_OK || payload == NULL) {
         return err;

@@ -7,7 +7,6 @@
 #include "buf.h"
 #include "clock.h"
 #include "mem.h"
-#include "pack.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
@@ -60,8 +59,7 @@ void reports_fini(struct reports *reports)
 
 static struct report *keep(struct reports *reports, const PB(JobResult) *result, uint32_t slot)
 {
-    struct pack pack;
-    size_t len = pack_begin(&pack, &result->base);
+    size_t len = protobuf_c_message_get_packed_size(&result->base);
     struct report *report = mem_zero(1, sizeof *report + HEAD_MAX_BYTES + len);
     uint8_t *to = report->bytes;
     report->lease = result->lease;
@@ -69,8 +67,8 @@ static struct report *keep(struct reports *reports, const PB(JobResult) *result,
     report->slot = slot;
     *to++ = TAG_RESULTS;
     to += wire_put_varint(to, len);
-    pack_write(&pack, to);
-    report->len = (size_t)(to - report->bytes) + len;
+    to += protobuf_c_message_pack(&result->base, to);
+    report->len = (size_t)(to - report->bytes);
     TAILQ_INSERT_TAIL(&reports->fresh, report, link);
     reports->count++;
     return report;

@@ -12,7 +12,6 @@
 
 #include "log.h"
 #include "mem.h"
-#include "pack.h"
 #include "pb.h"
 
 #include <stdio.h>
@@ -127,11 +126,10 @@ const char *ledger_op_text(struct ledger_op *op, const char *text)
 
 void ledger_op_event(struct ledger_op *op, const ProtobufCMessage *event, const char *topic)
 {
-    struct pack pack;
-    op->store.event_len = pack_begin(&pack, event);
-    op->event = arena_take(&op->arena, op->store.event_len + NUMBER_BYTES);
+    size_t len = protobuf_c_message_get_packed_size(event);
+    op->event = arena_take(&op->arena, len + NUMBER_BYTES);
     op->store.event = op->event;
-    pack_write(&pack, op->event);
+    op->store.event_len = protobuf_c_message_pack(event, op->event);
     op->topic = arena_copy(&op->arena, topic, strlen(topic) + 1);
 }
 
