@@ -55,17 +55,7 @@ struct ledger {
 static struct ledger_op *op_init(struct ledger_op *op, enum store_kind kind, ledger_fn *done,
                                  void *arg)
 {
-    /* Three of four ops are moves, whose input is a tenth of the largest. */
-    const size_t input = offsetof(struct store_op, move);
-    const size_t rest = offsetof(struct store_op, event);
-    const size_t len = kind == STORE_MOVE ? sizeof op->store.move : rest - input;
-    char *bytes = (char *)op;
-    op->store.result = STORE_PENDING;
-    op->store.why.code = ERR_OK;
-    op->store.why.sys_errno = 0;
-    op->store.why.text[0] = '\0';
-    memset(bytes + input, 0, len);
-    memset(bytes + rest, 0, offsetof(struct ledger_op, room) - rest);
+    memset(op, 0, offsetof(struct ledger_op, room));
     arena_init(&op->arena, op->room, sizeof op->room);
     op->store.kind = kind;
     op->done = done;
