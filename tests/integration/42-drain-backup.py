@@ -60,6 +60,7 @@ def test_a_backup_opens_and_sends_nothing_by_itself(lab):
     """Made under load; what was not final is held in it, its epoch is above that of the store it came from."""
     sink = lab.sink()
     broker = lab.broker({"lab": smtp_profile(sink.port)})
+    epoch = lab.follower(broker)  # long before it is needed: a subscription takes effect when it gets there
     lab.worker(broker)
     publisher = lab.publisher(broker)
     for i in range(3):
@@ -80,7 +81,6 @@ def test_a_backup_opens_and_sends_nothing_by_itself(lab):
     pipeline.settle(60)
     check_equal(lab.tpn(broker, "queue", "cancel", "waits").returncode, 0, "after the backup")
     check_equal(lab.tpn(broker, "queue", "backup", lab.dir / "no" / "such" / "folder").returncode, 2, "no place for it")
-    epoch = lab.follower(broker)
     publisher.submit(lab.request("epoch"))
     epoch.wait_state("epoch", "SENT")
     lab.stop_all()
@@ -91,8 +91,9 @@ def test_a_backup_opens_and_sends_nothing_by_itself(lab):
                           text=True, check=False)
     check_equal(done.returncode, 0, f"--check-store: {done.stdout} {done.stderr}")
     restored = lab.broker({"lab": smtp_profile(sink.port)}, name="restored")
+    follower = lab.follower(restored)
     lab.worker(restored, "w2")
-    publisher, follower = lab.publisher(restored), lab.follower(restored)
+    publisher = lab.publisher(restored)
     publisher.submit(lab.request("new"))
     event = follower.wait_state("new", "SENT")
     check(event.epoch > epoch.of("epoch")[-1].epoch + 1000, "the epoch is above what the old store can use")
