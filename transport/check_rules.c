@@ -6,6 +6,7 @@
 #include "check_rules.h"
 
 #include "pb.h"
+#include "wire.h"
 
 #include <stddef.h>
 
@@ -312,7 +313,10 @@ static const struct check_rule receipt_rules[] = {
 static const struct check_set receipt = SET(receipt);
 
 static const struct check_rule submits_rules[] = {
-    {.field = "request_bytes", .form = CHECK_NUMBER, .required = true, .max_entries = 256},
+    {.field = "request_bytes",
+     .form = CHECK_NUMBER,
+     .required = true,
+     .max_entries = WIRE_SUBMITS_MAX},
 };
 static const struct check_set submits = SET(submits);
 
