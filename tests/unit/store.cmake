@@ -1,4 +1,4 @@
-# The store: contract, model, faults, crashes, room; and its thread.
+# The store: contract, model, faults, crashes, room; its thread, and the ledger in front of it.
 tpn_unit(store tpn_broker_core PkgConfig::SQLITE)
 tpn_unit(store_model tpn_broker_core)
 tpn_unit(store_note tpn_broker_core)
@@ -6,5 +6,6 @@ tpn_unit(store_fault tpn_broker_core PkgConfig::SQLITE)
 tpn_unit(store_crash tpn_broker_core)
 tpn_unit(store_power tpn_broker_core PkgConfig::SQLITE)
 tpn_unit(store_thread tpn_broker_core Threads::Threads)
+tpn_unit(ledger tpn_broker_core Threads::Threads)
 tpn_unit(store_log tpn_broker_core PkgConfig::SQLITE)
 tpn_unit(store_room tpn_broker_core PkgConfig::SQLITE)

@@ -139,7 +139,6 @@ static bool load_brake(struct broker *broker, const char *profile,
 }
 
 static void ask_values(struct broker *broker, const char *after);
-static void count_waiting(struct broker *broker);
 
 static void values_came(void *arg, struct ledger_op *op)
 {
@@ -184,10 +183,6 @@ static void ask_values(struct broker *broker, const char *after)
 static void backlog_came(void *arg, struct ledger_op *op)
 {
     struct broker *broker = arg;
-    if (op->store.result != STORE_DONE) {
-        count_waiting(broker);
-        return;
-    }
     for (size_t i = 0; i < op->store.backlog.count; i++) {
         const struct store_backlog *item = &op->store.backlog.items[i];
         struct brake *brake = brakes_of(&broker->brakes, item->profile);
@@ -196,14 +191,9 @@ static void backlog_came(void *arg, struct ledger_op *op)
     }
 }
 
-/* Before anything is accepted, so that what waits is counted once. */
-static void count_waiting(struct broker *broker)
-{
-    ledger_add(broker->ledger, ledger_op_new(STORE_BACKLOG, backlog_came, broker));
-}
-
 void keep_load(struct broker *broker)
 {
-    count_waiting(broker);
+    /* Before anything is accepted, so that what waits is counted once; the ledger keeps it there. */
+    ledger_add(broker->ledger, ledger_op_new(STORE_BACKLOG, backlog_came, broker));
     ask_values(broker, NULL);
 }

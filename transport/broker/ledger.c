@@ -150,8 +150,22 @@ static void finish(struct ledger *ledger, struct ledger_op *op)
     op_spare(ledger, op);
 }
 
-/* The batch is certainly not done. What records a thing that happened stays, and so do questions that stood beside it; the
- * rest is refused. */
+/* Of a batch that is certainly not done: what records a thing that happened stays, and so do questions that stood beside it.
+ * What a start counts stays in front of all that comes later, for it must be counted before that. */
+static bool stays(const struct ledger *ledger, const struct ledger_op *op)
+{
+    switch (op->store.kind) {
+    case STORE_MOVE:
+    case STORE_NOTE:
+    case STORE_AUDIT:
+    case STORE_BACKLOG:
+        return true;
+    default:
+        return op->question && !ledger->asking;
+    }
+}
+
+/* What does not stay is refused. */
 static void put_back(struct ledger *ledger)
 {
     struct op_queue keep = TAILQ_HEAD_INITIALIZER(keep);
@@ -163,8 +177,7 @@ static void put_back(struct ledger *ledger)
             finish(ledger, op);
             continue;
         }
-        if (op->store.kind == STORE_MOVE || op->store.kind == STORE_NOTE ||
-            op->store.kind == STORE_AUDIT || (op->question && !ledger->asking)) {
+        if (stays(ledger, op)) {
             TAILQ_INSERT_TAIL(&keep, op, link);
             ledger->waiting_count++;
             continue;

@@ -1,0 +1,172 @@
+/* The ledger over an engine that fails when it is told to: what stays for the next try, and in which order. */
+#include "ledger.h"
+#include "mem.h"
+#include "store_fixture.h"
+
+enum { KINDS_NOTED = 16 };
+
+/* An engine that cannot commit its first `failures` calls and notes the kinds of the ops in the others, in order. */
+struct fake {
+    struct store base;
+    int failures;
+    enum store_kind kinds[KINDS_NOTED];
+    size_t kind_count;
+};
+
+static enum store_call fake_exec(struct store *base, struct store_op *const ops[], size_t count,
+                                 struct err_text *why)
+{
+    struct fake *fake = (struct fake *)base;
+    if (fake->failures > 0) {
+        fake->failures--;
+        (void)err_set(why, ERR_STORAGE, "I/O error");
+        return STORE_CALL_UNAVAILABLE;
+    }
+    for (size_t i = 0; i < count; i++) {
+        assert_true(fake->kind_count < KINDS_NOTED);
+        fake->kinds[fake->kind_count++] = ops[i]->kind;
+        ops[i]->result = STORE_DONE;
+    }
+    return STORE_CALL_DONE;
+}
+
+static void fake_tidy(struct store *base)
+{
+    (void)base;
+}
+
+static bool fake_idle(struct store *base)
+{
+    (void)base;
+    return false;
+}
+
+static void fake_close(struct store **base)
+{
+    *base = NULL;
+}
+
+static const struct store_engine fake_engine = {.name = "fake",
+                                                .exec = fake_exec,
+                                                .tidy = fake_tidy,
+                                                .idle = fake_idle,
+                                                .close = fake_close};
+
+struct rig {
+    struct loop *loop;
+    struct fake fake;
+    struct ledger *ledger;
+    size_t done;    /* ops that ended as STORE_DONE */
+    size_t refused; /* and otherwise */
+    size_t wanted;  /* of both, until the loop stops */
+};
+
+static void note_end(void *arg, struct ledger_op *op)
+{
+    struct rig *rig = arg;
+    bool done = op->store.result == STORE_DONE;
+    rig->done += done ? 1 : 0;
+    rig->refused += done ? 0 : 1;
+}
+
+static void pump(void *arg)
+{
+    struct rig *rig = arg;
+    ledger_pump(rig->ledger);
+    if (rig->done + rig->refused >= rig->wanted) {
+        loop_stop(rig->loop);
+    }
+}
+
+static int setup(void **state)
+{
+    struct rig *rig = mem_zero(1, sizeof *rig);
+    struct store *store = &rig->fake.base;
+    store->engine = &fake_engine;
+    assert_int_equal(loop_new(&rig->loop, NULL), ERR_OK);
+    assert_int_equal(ledger_new(&rig->ledger, rig->loop, &store, NULL, NULL), ERR_OK);
+    loop_before_wait(rig->loop, pump, rig);
+    *state = rig;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct rig *rig = *state;
+    ledger_free(&rig->ledger);
+    loop_free(&rig->loop);
+    free(rig);
+    return 0;
+}
+
+static void add(struct rig *rig, enum store_kind kind)
+{
+    ledger_add(rig->ledger, ledger_op_new(kind, note_end, rig));
+}
+
+static void run_until(struct rig *rig, size_t ended)
+{
+    rig->wanted = ended;
+    loop_again(rig->loop); /* the hook comes before the first wait */
+    assert_int_equal(loop_run(rig->loop, NULL), ERR_OK);
+}
+
+/* What a start counts must be counted before the first request that comes: else that one is counted twice. */
+static void the_count_of_a_start_stays_in_front(void **state)
+{
+    struct rig *rig = *state;
+    rig->fake.failures = 1;
+    add(rig, STORE_BACKLOG);
+    ledger_pump(rig->ledger); /* on its way, and will fail */
+    add(rig, STORE_ACCEPT);
+    run_until(rig, 2);
+    assert_int_equal(rig->refused, 0);
+    assert_int_equal(rig->fake.kind_count, 2);
+    assert_int_equal(rig->fake.kinds[0], STORE_BACKLOG);
+    assert_int_equal(rig->fake.kinds[1], STORE_ACCEPT);
+}
+
+/* What happened is tried again in its order; what somebody waits for an answer to is refused at once. */
+static void a_failed_commit_keeps_what_happened(void **state)
+{
+    static const enum store_kind happened[] = {STORE_MOVE, STORE_NOTE, STORE_AUDIT};
+    enum { COUNT = sizeof happened / sizeof happened[0] };
+    struct rig *rig = *state;
+    rig->fake.failures = 1;
+    for (size_t i = 0; i < COUNT; i++) {
+        add(rig, happened[i]);
+    }
+    add(rig, STORE_ACCEPT);
+    run_until(rig, 1 + COUNT);
+    assert_int_equal(rig->refused, 1);
+    assert_int_equal(rig->fake.kind_count, COUNT);
+    for (size_t i = 0; i < COUNT; i++) {
+        assert_int_equal(rig->fake.kinds[i], happened[i]);
+    }
+}
+
+/* A question that was alone in its batch, and fails there, is refused: it must not wait for the disk. Beside others it is
+ * answered with them. */
+static void a_question_beside_others_stays(void **state)
+{
+    struct rig *rig = *state;
+    rig->fake.failures = 1;
+    struct ledger_op *question = ledger_op_new(STORE_COUNTS, note_end, rig);
+    question->question = true;
+    ledger_add(rig->ledger, question);
+    add(rig, STORE_ACCEPT);
+    run_until(rig, 2);
+    assert_int_equal(rig->refused, 1);
+    assert_int_equal(rig->fake.kind_count, 1);
+    assert_int_equal(rig->fake.kinds[0], STORE_COUNTS);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(the_count_of_a_start_stays_in_front, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_failed_commit_keeps_what_happened, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_question_beside_others_stays, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
