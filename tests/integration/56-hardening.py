@@ -8,6 +8,7 @@ import os
 import platform
 import re
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -220,7 +221,9 @@ def as_nobody():
 def refused_to_its_own_user(lab):
     log = open(lab.dir / "nobody.log", "wb")
     lab.callback(log.close)
-    child = subprocess.Popen([find_program("tpn-worker"), "--broker", "tcp://127.0.0.1:1"], preexec_fn=as_nobody,
+    # The build may lie in a folder that only its owner passes, such as /root.
+    program = shutil.copy(find_program("tpn-worker"), lab.dir)
+    child = subprocess.Popen([program, "--broker", "tcp://127.0.0.1:1"], preexec_fn=as_nobody,
                              stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/")
     lab.callback(child.wait)
     lab.callback(child.kill)
