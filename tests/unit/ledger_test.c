@@ -1,30 +1,47 @@
-/* The ledger over an engine that fails when it is told to: what stays for the next try, and in which order. */
+/* The ledger over an engine that fails when it is told to: what stays for the next try, and in which order; when the next
+ * batch begins. */
 #include "ledger.h"
 #include "mem.h"
 #include "store_fixture.h"
 
-enum { KINDS_NOTED = 16 };
+#include <pthread.h>
+#include <time.h>
+
+enum {
+    KINDS_NOTED = 16,
+    MANY = 64, /* ops that wait: the ledger's own limit */
+    PATIENCE_S = 30
+};
 
 /* An engine that cannot commit its first `failures` calls and notes the kinds of the ops in the others, in order. */
 struct fake {
     struct store base;
     int failures;
-    enum store_kind kinds[KINDS_NOTED];
+    enum store_kind kinds[KINDS_NOTED]; /* the first of them */
     size_t kind_count;
+    pthread_mutex_t mutex;
+    pthread_cond_t called;
+    int calls; /* under the mutex */
 };
 
 static enum store_call fake_exec(struct store *base, struct store_op *const ops[], size_t count,
                                  struct err_text *why)
 {
     struct fake *fake = (struct fake *)base;
+    (void)pthread_mutex_lock(&fake->mutex);
+    fake->calls++;
+    (void)pthread_cond_signal(&fake->called);
+    (void)pthread_mutex_unlock(&fake->mutex);
     if (fake->failures > 0) {
         fake->failures--;
         (void)err_set(why, ERR_STORAGE, "I/O error");
         return STORE_CALL_UNAVAILABLE;
     }
     for (size_t i = 0; i < count; i++) {
-        assert_true(fake->kind_count < KINDS_NOTED);
-        fake->kinds[fake->kind_count++] = ops[i]->kind;
+        if (fake->kind_count < KINDS_NOTED) {
+            fake->kinds[fake->kind_count] = ops[i]->kind;
+        }
+        fake->kind_count++;
         ops[i]->result = STORE_DONE;
     }
     return STORE_CALL_DONE;
@@ -83,6 +100,8 @@ static int setup(void **state)
     struct rig *rig = mem_zero(1, sizeof *rig);
     struct store *store = &rig->fake.base;
     store->engine = &fake_engine;
+    assert_int_equal(pthread_mutex_init(&rig->fake.mutex, NULL), 0);
+    assert_int_equal(pthread_cond_init(&rig->fake.called, NULL), 0);
     assert_int_equal(loop_new(&rig->loop, NULL), ERR_OK);
     assert_int_equal(ledger_new(&rig->ledger, rig->loop, &store, NULL, NULL), ERR_OK);
     loop_before_wait(rig->loop, pump, rig);
@@ -95,6 +114,8 @@ static int teardown(void **state)
     struct rig *rig = *state;
     ledger_free(&rig->ledger);
     loop_free(&rig->loop);
+    (void)pthread_mutex_destroy(&rig->fake.mutex);
+    (void)pthread_cond_destroy(&rig->fake.called);
     free(rig);
     return 0;
 }
@@ -161,12 +182,67 @@ static void a_question_beside_others_stays(void **state)
     assert_int_equal(rig->fake.kinds[0], STORE_COUNTS);
 }
 
+/* For done: the engine has the next batch already, before this op is finished. */
+static void wait_for_the_next_call(void *arg, struct ledger_op *op)
+{
+    struct rig *rig = arg;
+    struct fake *fake = &rig->fake;
+    struct timespec until = {0};
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += PATIENCE_S;
+    int rc = 0;
+    (void)pthread_mutex_lock(&fake->mutex);
+    while (fake->calls < 2 && rc == 0) {
+        rc = pthread_cond_timedwait(&fake->called, &fake->mutex, &until);
+    }
+    (void)pthread_mutex_unlock(&fake->mutex);
+    assert_int_equal(rc, 0);
+    assert_int_equal(rig->done, 0); /* in order all the same: the next batch's ops end later */
+    note_end(arg, op);
+}
+
+static void with_much_to_do_the_store_does_not_rest(void **state)
+{
+    struct rig *rig = *state;
+    ledger_add(rig->ledger, ledger_op_new(STORE_MOVE, wait_for_the_next_call, rig));
+    ledger_pump(rig->ledger);
+    for (int i = 0; i < MANY; i++) {
+        add(rig, STORE_MOVE);
+    }
+    run_until(rig, 1 + MANY);
+    assert_int_equal(rig->done, 1 + MANY);
+    assert_int_equal(rig->fake.calls, 2);
+}
+
+/* With little to do the next batch waits for what the last one's ops add: one commit instead of two. */
+static void add_one_more(void *arg, struct ledger_op *op)
+{
+    struct rig *rig = arg;
+    add(rig, STORE_MOVE);
+    note_end(arg, op);
+}
+
+static void with_little_to_do_it_waits_for_more(void **state)
+{
+    struct rig *rig = *state;
+    ledger_add(rig->ledger, ledger_op_new(STORE_MOVE, add_one_more, rig));
+    ledger_pump(rig->ledger);
+    for (int i = 0; i < MANY - 1; i++) {
+        add(rig, STORE_MOVE);
+    }
+    run_until(rig, 1 + MANY);
+    assert_int_equal(rig->fake.calls, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_count_of_a_start_stays_in_front, setup, teardown),
         cmocka_unit_test_setup_teardown(a_failed_commit_keeps_what_happened, setup, teardown),
         cmocka_unit_test_setup_teardown(a_question_beside_others_stays, setup, teardown),
+        cmocka_unit_test_setup_teardown(with_much_to_do_the_store_does_not_rest, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(with_little_to_do_it_waits_for_more, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,8 +6,10 @@
  *
  * Design notes: one batch at a time is what keeps a failed commit simple. Nothing behind it has reached the store, so its
  * moves can be tried again in the order they were made. Questions (what operators and producers want to see) go on being
- * answered meanwhile, in batches of their own: a full disk can be read. A commit whose outcome is not known even to the engine ends
- * the program: what is true then stands on the disk, and a new start reads it. */
+ * answered meanwhile, in batches of their own: a full disk can be read. When much waits, the store has the next batch before
+ * the ops of the last one are finished, and does not rest meanwhile; when little does, that batch takes along what they add. A
+ * commit whose outcome is not known even to the engine ends the program: what is true then stands on the disk, and a new start
+ * reads it. */
 #include "ledger.h"
 
 #include "log.h"
@@ -21,6 +23,7 @@
 enum {
     NUMBER_BYTES = 24,  /* two fields: tag and varint each */
     RETRY_MS = 500,     /* until a failed commit is tried again */
+    MANY_OPS = 64,      /* do not wait for what the last batch's ops may add */
     TAG_EPOCH = 1 << 3, /* StatusEvent.epoch, varint */
     TAG_SEQUENCE = 2 << 3,
     SPARE_OPS = 2048 /* kept for the next requests */
@@ -190,40 +193,6 @@ static void put_back(struct ledger *ledger)
     TAILQ_CONCAT(&ledger->waiting, &keep, link);
 }
 
-static void came_back(void *arg, struct store_batch *batch)
-{
-    struct ledger *ledger = arg;
-    ledger->busy = false;
-    if (batch->call == STORE_CALL_UNKNOWN || batch->call == STORE_CALL_FATAL) {
-        log_error("store", "result=lost text=\"%s\"", batch->why.text);
-        ledger->lost = true;
-        loop_stop(ledger->loop);
-        return;
-    }
-    if (batch->call == STORE_CALL_UNAVAILABLE) {
-        if (ledger->healthy) {
-            log_error("store", "result=unavailable text=\"%s\"", batch->why.text);
-        }
-        ledger->healthy = false;
-        ledger->why = batch->why;
-        ledger->unreadable = ledger->asking;
-        put_back(ledger);
-        if (!loop_timer_armed(&ledger->retry)) {
-            loop_timer_arm(&ledger->retry, RETRY_MS);
-        }
-        return;
-    }
-    if (!ledger->healthy && !ledger->asking) {
-        log_info("store", "result=recovered");
-        ledger->healthy = true;
-    }
-    struct ledger_op *op = NULL;
-    while ((op = TAILQ_FIRST(&ledger->out)) != NULL) {
-        TAILQ_REMOVE(&ledger->out, op, link);
-        finish(ledger, op);
-    }
-}
-
 enum given { GIVE_ALL, GIVE_QUESTIONS };
 
 static void give(struct ledger *ledger, enum given given)
@@ -251,6 +220,58 @@ static void give(struct ledger *ledger, enum given given)
     if (batch->count > 0) {
         ledger->busy = true;
         store_thread_give(ledger->thread, batch);
+    }
+}
+
+/* The next batch, if one may go. */
+static void go_on(struct ledger *ledger)
+{
+    if (ledger->busy || !ledger->hurry || ledger->lost) {
+        return;
+    }
+    if (ledger->healthy) {
+        give(ledger, GIVE_ALL);
+    } else if (!ledger->unreadable) {
+        give(ledger, GIVE_QUESTIONS);
+    }
+}
+
+static void came_back(void *arg, struct store_batch *batch)
+{
+    struct ledger *ledger = arg;
+    ledger->busy = false;
+    if (batch->call == STORE_CALL_UNKNOWN || batch->call == STORE_CALL_FATAL) {
+        log_error("store", "result=lost text=\"%s\"", batch->why.text);
+        ledger->lost = true;
+        loop_stop(ledger->loop);
+        return;
+    }
+    if (batch->call == STORE_CALL_UNAVAILABLE) {
+        if (ledger->healthy) {
+            log_error("store", "result=unavailable text=\"%s\"", batch->why.text);
+        }
+        ledger->healthy = false;
+        ledger->why = batch->why;
+        ledger->unreadable = ledger->asking;
+        put_back(ledger);
+        if (!loop_timer_armed(&ledger->retry)) {
+            loop_timer_arm(&ledger->retry, RETRY_MS);
+        }
+        return;
+    }
+    if (!ledger->healthy && !ledger->asking) {
+        log_info("store", "result=recovered");
+        ledger->healthy = true;
+    }
+    struct op_queue ended = TAILQ_HEAD_INITIALIZER(ended);
+    struct ledger_op *op = NULL;
+    TAILQ_CONCAT(&ended, &ledger->out, link);
+    if (ledger->waiting_count >= MANY_OPS) {
+        go_on(ledger);
+    }
+    while ((op = TAILQ_FIRST(&ended)) != NULL) {
+        TAILQ_REMOVE(&ended, op, link);
+        finish(ledger, op);
     }
 }
 
@@ -337,14 +358,7 @@ void ledger_add(struct ledger *ledger, struct ledger_op *op)
 void ledger_pump(struct ledger *ledger)
 {
     store_thread_pump(ledger->thread);
-    if (ledger->busy || !ledger->hurry || ledger->lost) {
-        return;
-    }
-    if (ledger->healthy) {
-        give(ledger, GIVE_ALL);
-    } else if (!ledger->unreadable) {
-        give(ledger, GIVE_QUESTIONS);
-    }
+    go_on(ledger);
 }
 
 bool ledger_idle(const struct ledger *ledger)
