@@ -1,6 +1,6 @@
 /* The contract of the store, second part: what is kept beside the requests (labels, holds, edits, kept values), the two
  * chained logs, and how an older file is brought up to date. Every test of the first table runs on every engine. */
-#include "store_fixture.h"
+#include "store_contract.h"
 
 #include <sqlite3.h>
 
@@ -709,16 +709,7 @@ static void a_failed_migration_leaves_the_old_file(void **state)
 
 /* ---- the tables ---- */
 
-struct contract_row {
-    const char *name;
-    void (*fn)(void **state);
-};
-
-#define ROW(fn)                                                                                \
-    {                                                                                          \
-#fn, fn                                                                                \
-    }
-static const struct contract_row contract[] = {
+static const struct contract_row rows[] = {
     ROW(labels_come_back_and_find_their_requests),
     ROW(bad_labels_are_refused),
     ROW(supersede_key_finds_what_is_not_final),
@@ -743,28 +734,13 @@ static const struct contract_row on_disk[] = {
     ROW(a_failed_migration_leaves_the_old_file),
 };
 
-enum { CONTRACT_ROWS = sizeof contract / sizeof contract[0] };
-enum { DISK_ROWS = sizeof on_disk / sizeof on_disk[0] };
-
-static struct CMUnitTest unit_of(const struct contract_row *row, struct store_engine *engine)
-{
-    return (struct CMUnitTest){row->name, row->fn, fixture_setup, fixture_teardown, engine};
-}
-
 int main(void)
 {
-    struct store_engine sqlite = store_sqlite;
-    struct store_engine memory = store_memory;
-    struct CMUnitTest on_sqlite[CONTRACT_ROWS + DISK_ROWS];
-    struct CMUnitTest on_memory[CONTRACT_ROWS];
-    for (size_t i = 0; i < CONTRACT_ROWS; i++) {
-        on_sqlite[i] = unit_of(&contract[i], &sqlite);
-        on_memory[i] = unit_of(&contract[i], &memory);
-    }
-    for (size_t i = 0; i < DISK_ROWS; i++) {
-        on_sqlite[CONTRACT_ROWS + i] = unit_of(&on_disk[i], &sqlite);
-    }
-    int failed = cmocka_run_group_tests_name("store-log-sqlite", on_sqlite, NULL, NULL);
-    failed += cmocka_run_group_tests_name("store-log-memory", on_memory, NULL, NULL);
-    return failed;
+    static const struct contract contract = {.name = "store-log",
+                                             .rows = rows,
+                                             .count = sizeof rows / sizeof rows[0],
+                                             .on_disk = on_disk,
+                                             .on_disk_count =
+                                                 sizeof on_disk / sizeof on_disk[0]};
+    return contract_run(&contract);
 }

@@ -2,7 +2,7 @@
  * on disk can promise (reopen, lock, schema) is in the second table. The model-based test is
  * store_model_test.c. */
 #include "pb.h"
-#include "store_fixture.h"
+#include "store_contract.h"
 
 #include <sqlite3.h>
 
@@ -926,16 +926,7 @@ static void idle_checkpoints_a_long_log(void **state)
 
 /* ---- the tables ---- */
 
-struct contract_row {
-    const char *name;
-    void (*fn)(void **state);
-};
-
-#define ROW(fn)                                                                                \
-    {                                                                                          \
-#fn, fn                                                                                \
-    }
-static const struct contract_row contract[] = {
+static const struct contract_row rows[] = {
     ROW(accept_then_duplicate_then_conflict),
     ROW(duplicate_within_one_batch),
     ROW(row_comes_back_as_given),
@@ -973,28 +964,13 @@ static const struct contract_row on_disk[] = {
     ROW(idle_checkpoints_a_long_log),
 };
 
-enum { CONTRACT_ROWS = sizeof contract / sizeof contract[0] };
-enum { DISK_ROWS = sizeof on_disk / sizeof on_disk[0] };
-
-static struct CMUnitTest unit_of(const struct contract_row *row, struct store_engine *engine)
-{
-    return (struct CMUnitTest){row->name, row->fn, fixture_setup, fixture_teardown, engine};
-}
-
 int main(void)
 {
-    struct store_engine sqlite = store_sqlite;
-    struct store_engine memory = store_memory;
-    struct CMUnitTest on_sqlite[CONTRACT_ROWS + DISK_ROWS];
-    struct CMUnitTest on_memory[CONTRACT_ROWS];
-    for (size_t i = 0; i < CONTRACT_ROWS; i++) {
-        on_sqlite[i] = unit_of(&contract[i], &sqlite);
-        on_memory[i] = unit_of(&contract[i], &memory);
-    }
-    for (size_t i = 0; i < DISK_ROWS; i++) {
-        on_sqlite[CONTRACT_ROWS + i] = unit_of(&on_disk[i], &sqlite);
-    }
-    int failed = cmocka_run_group_tests_name("store-sqlite", on_sqlite, NULL, NULL);
-    failed += cmocka_run_group_tests_name("store-memory", on_memory, NULL, NULL);
-    return failed;
+    static const struct contract contract = {.name = "store",
+                                             .rows = rows,
+                                             .count = sizeof rows / sizeof rows[0],
+                                             .on_disk = on_disk,
+                                             .on_disk_count =
+                                                 sizeof on_disk / sizeof on_disk[0]};
+    return contract_run(&contract);
 }
