@@ -35,7 +35,7 @@ class Disk(Process):
 
     def enter(self):
         user = [] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]
-        return ["nsenter", f"--target={self.pid}", *user, "--mount", "--"]
+        return ["nsenter", f"--target={self.pid}", *user, "--mount", "--root", "--"]
 
     def inside(self, name):
         return pathlib.Path(f"/proc/{self.pid}/root{self.folder}/{name}")
