@@ -132,19 +132,25 @@ static void run_until(struct rig *rig, size_t ended)
     assert_int_equal(loop_run(rig->loop, NULL), ERR_OK);
 }
 
-/* What a start counts must be counted before the first request that comes: else that one is counted twice. */
-static void the_count_of_a_start_stays_in_front(void **state)
+/* What a start reads must be read before the first request that comes: else that one is counted twice, for example. */
+static void what_a_start_reads_stays_in_front(void **state)
 {
+    static const enum store_kind reads[] = {STORE_BACKLOG, STORE_KEPT, STORE_LIVE, STORE_LANES};
+    enum { COUNT = sizeof reads / sizeof reads[0] };
     struct rig *rig = *state;
     rig->fake.failures = 1;
-    add(rig, STORE_BACKLOG);
-    ledger_pump(rig->ledger); /* on its way, and will fail */
+    for (size_t i = 0; i < COUNT; i++) {
+        add(rig, reads[i]);
+    }
+    ledger_pump(rig->ledger); /* on their way, and will fail */
     add(rig, STORE_ACCEPT);
-    run_until(rig, 2);
+    run_until(rig, COUNT + 1);
     assert_int_equal(rig->refused, 0);
-    assert_int_equal(rig->fake.kind_count, 2);
-    assert_int_equal(rig->fake.kinds[0], STORE_BACKLOG);
-    assert_int_equal(rig->fake.kinds[1], STORE_ACCEPT);
+    assert_int_equal(rig->fake.kind_count, COUNT + 1);
+    for (size_t i = 0; i < COUNT; i++) {
+        assert_int_equal(rig->fake.kinds[i], reads[i]);
+    }
+    assert_int_equal(rig->fake.kinds[COUNT], STORE_ACCEPT);
 }
 
 /* What happened is tried again in its order; what somebody waits for an answer to is refused at once. */
@@ -237,7 +243,7 @@ static void with_little_to_do_it_waits_for_more(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(the_count_of_a_start_stays_in_front, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_a_start_reads_stays_in_front, setup, teardown),
         cmocka_unit_test_setup_teardown(a_failed_commit_keeps_what_happened, setup, teardown),
         cmocka_unit_test_setup_teardown(a_question_beside_others_stays, setup, teardown),
         cmocka_unit_test_setup_teardown(with_much_to_do_the_store_does_not_rest, setup,

@@ -144,10 +144,6 @@ static void values_came(void *arg, struct ledger_op *op)
 {
     struct broker *broker = arg;
     size_t count = op->store.kept.count;
-    if (op->store.result != STORE_DONE) {
-        ask_values(broker, op->texts);
-        return;
-    }
     for (size_t i = 0; i < count; i++) {
         const struct store_value *value = &op->store.kept.values[i];
         size_t prefix = sizeof KEEP_BRAKE - 1;

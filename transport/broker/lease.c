@@ -532,10 +532,6 @@ static void recover_one(struct broker *broker, struct store_row *row)
 static void live_came(void *arg, struct ledger_op *op)
 {
     struct broker *broker = arg;
-    if (op->store.result != STORE_DONE) {
-        lease_recover(broker);
-        return;
-    }
     for (size_t i = 0; i < op->store.live.count; i++) {
         recover_one(broker, &op->store.live.rows[i]);
     }

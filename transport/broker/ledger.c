@@ -154,7 +154,7 @@ static void finish(struct ledger *ledger, struct ledger_op *op)
 }
 
 /* Of a batch that is certainly not done: what records a thing that happened stays, and so do questions that stood beside it.
- * What a start counts stays in front of all that comes later, for it must be counted before that. */
+ * What a start reads stays in front of all that came later: it tells how things were before that. */
 static bool stays(const struct ledger *ledger, const struct ledger_op *op)
 {
     switch (op->store.kind) {
@@ -162,6 +162,9 @@ static bool stays(const struct ledger *ledger, const struct ledger_op *op)
     case STORE_NOTE:
     case STORE_AUDIT:
     case STORE_BACKLOG:
+    case STORE_KEPT:
+    case STORE_LIVE:
+    case STORE_LANES:
         return true;
     default:
         return op->question && !ledger->asking;

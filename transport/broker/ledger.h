@@ -4,8 +4,8 @@
  *
  * One batch is out at a time, and the next one collects while it is being committed: commits grow with the load and
  * need no timer. Ops complete in the order they were added. When the store cannot commit (disk full, I/O error) accepts
- * and reads complete with STORE_REFUSED, moves, notes and audit records wait and are tried again in their order: nothing that happened
- * is forgotten, nothing new is acknowledged. */
+ * and reads complete with STORE_REFUSED; moves, notes, audit records and what a start reads wait and are tried again in their order:
+ * nothing that happened is forgotten, nothing new is acknowledged. */
 #ifndef TPN_LEDGER_H
 #define TPN_LEDGER_H
 

@@ -346,10 +346,6 @@ static void due_again(void *arg)
 static void lanes_came(void *arg, struct ledger_op *op)
 {
     struct schedule *schedule = arg;
-    if (op->store.result != STORE_DONE) {
-        schedule_read_lanes(schedule);
-        return;
-    }
     schedule->lanes_known = true;
     for (size_t i = 0; i < op->store.lanes.count; i++) {
         schedule_lane(schedule, &op->store.lanes.lanes[i])->spilled = true;
