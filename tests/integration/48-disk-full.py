@@ -155,31 +155,22 @@ def test_a_job_that_left_before_its_accept_failed(lab):
     publisher = lab.publisher(broker)
     worker = PlainWorker(lab, broker)
 
-    def deliver(name, lease):
-        worker.ask(lease)
-        check_equal([part.lease for part in worker.permit().granted], [lease], f"permits of {name}")
-        worker.report(lease, name, lab.pb.OUTCOME_DELIVERED, smtp_code=250)
-        worker.hear(b"TPN1.RESULT_OK", lab.pb.ResultOk)
-        worker.say(b"TPN1.CREDIT", lab.pb.Credit(jobs=1))
-
     check_equal(told(lab, publisher.submit(lab.request("first"))), "ACCEPTED", "the first")
-    deliver("first", worker.job().lease)  # until then the broker may still be reading what an earlier start left
+    worker.deliver(worker.job().lease, "first")  # until then the broker may still be reading what an earlier start left
     big = lab.request("big")
     big.message.attachments.add(file_name="report.bin", content=bytes(512 * KIB))
     broker.disk.fill(128 * KIB)
     check_equal(told(lab, publisher.submit(big)), "BUSY", "with no room for it")
     lease = worker.job().lease
     worker.ask(lease)
-    permit = worker.permit()
-    check_equal(([part.lease for part in permit.granted], [part.lease for part in permit.denied]), ([], [lease]),
-                "permits: granted, denied")
+    worker.check_permit(denied=[lease])
     check_equal(publisher.state("big"), "UNSPECIFIED", "what is known of it")
     worker.say(b"TPN1.CREDIT", lab.pb.Credit(jobs=1))
     broker.disk.empty()
     wait_until(lambda: told(lab, publisher.submit(big)) in ("ACCEPTED", "DUPLICATE"), "room again", 20, every_s=0.2)
     again = worker.job().lease
     check(again > lease, f"lease {again} behind {lease}")
-    deliver("big", again)
+    worker.deliver(again, "big")
     check_equal(publisher.state("big"), "SENT", "in the end")
 
 

@@ -26,11 +26,7 @@ class Scene:
         self.receipt()
 
     def deliver(self, request_id, lease):
-        self.worker.ask(lease)
-        check_equal([part.lease for part in self.worker.permit().granted], [lease], "permits")
-        self.worker.report(lease, request_id, self.pb.OUTCOME_DELIVERED, smtp_code=250)
-        self.worker.hear(b"TPN1.RESULT_OK", self.pb.ResultOk)
-        self.worker.say(b"TPN1.CREDIT", self.pb.Credit(jobs=1))
+        self.worker.deliver(lease, request_id)
         check_equal(self.publisher.state(request_id), "SENT", "on the disk")
 
     def early_job(self, request):
@@ -68,7 +64,7 @@ def test_permit_waits_for_the_accept(lab):
     scene.check_silent("alert")
     scene.broker.go_on()
     check_equal(scene.receipt(), "ACCEPTED", "the receipt")
-    check_equal([part.lease for part in scene.worker.permit().granted], [lease], "permits")
+    scene.worker.check_permit(granted=[lease])
     scene.worker.report(lease, "alert", lab.pb.OUTCOME_DELIVERED, smtp_code=250)
     scene.follower.wait_state("alert", "SENT")
     check_equal(scene.follower.states("alert"), ["ACCEPTED", "LEASED", "PERMITTED", "SENT"], "events")
@@ -100,12 +96,6 @@ def test_a_job_given_back_goes_out_again(lab):
     scene.deliver("alert", again)
 
 
-def check_denied(scene, lease):
-    permit = scene.worker.permit()
-    check_equal(([part.lease for part in permit.granted], [part.lease for part in permit.denied]), ([], [lease]),
-                "permits: granted, denied")
-
-
 def test_refused_after_its_job_left(lab):
     """The id is used for another content. The broker, started anew, does not remember it; its store does."""
     scene = Scene(lab)
@@ -114,10 +104,10 @@ def test_refused_after_its_job_left(lab):
     lease = scene.early_job(lab.request("first", to=["eve@e.test"]))
     scene.worker.ask(lease)
     check_equal(scene.receipt(), "REJECTED", "the receipt")  # nothing is written, so no sync is waited for
-    check_denied(scene, lease)
+    scene.worker.check_permit(denied=[lease])
     scene.broker.go_on()
     scene.worker.ask(lease)
-    check_denied(scene, lease)  # it asks late
+    scene.worker.check_permit(denied=[lease])  # it asks late
     check_equal(scene.publisher.state("first"), "SENT", "the one that had the id before")
     scene.worker.say(b"TPN1.CREDIT", lab.pb.Credit(jobs=1))
     scene.link.send(lab.request("next"))
@@ -139,7 +129,7 @@ def test_broker_killed_before_the_accept_is_on_disk(lab):
     lease = scene.early_job(request)
     scene.restart()
     scene.worker.ask(lease)
-    check_denied(scene, lease)
+    scene.worker.check_permit(denied=[lease])
     scene.link.send(request)  # the producer has no receipt
     check(scene.receipt() in ("ACCEPTED", "DUPLICATE"), "the receipt")
     again = scene.worker.job().lease

@@ -3,7 +3,7 @@ import time
 
 import zmq
 
-from tpn_harness import BUILD_DIR, Broker, Skip, check, sanitized
+from tpn_harness import BUILD_DIR, Broker, Skip, check, check_equal, sanitized
 from tpn_wire import SLOW
 
 PATIENCE_MS = 20000
@@ -76,6 +76,20 @@ class PlainWorker:
         result = self.pb.JobResult(lease=lease, recipients=[0], results=[self.pb.RecipientResult(outcome=outcome, **more)],
                                    producer="local", request_id=request_id)
         self.say(b"TPN1.RESULT", self.pb.Result(results=[result]))
+
+    def check_permit(self, granted=(), denied=()):
+        """The next PERMIT has these leases and no others."""
+        permit = self.permit()
+        check_equal(([part.lease for part in permit.granted], [part.lease for part in permit.denied]),
+                    (list(granted), list(denied)), "permits: granted, denied")
+
+    def deliver(self, lease, request_id):
+        """From the question to the acknowledged result; then it takes the next job."""
+        self.ask(lease)
+        self.check_permit(granted=[lease])
+        self.report(lease, request_id, self.pb.OUTCOME_DELIVERED, smtp_code=250)
+        self.hear(b"TPN1.RESULT_OK", self.pb.ResultOk)
+        self.say(b"TPN1.CREDIT", self.pb.Credit(jobs=1))
 
     def go(self):
         if not self.socket.closed:
