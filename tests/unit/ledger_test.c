@@ -2,72 +2,14 @@
  * batch begins. */
 #include "ledger.h"
 #include "mem.h"
-#include "store_fixture.h"
+#include "store_fake.h"
 
-#include <pthread.h>
 #include <time.h>
 
 enum {
-    KINDS_NOTED = 16,
     MANY = 64, /* ops that wait: the ledger's own limit */
     PATIENCE_S = 30
 };
-
-/* An engine that cannot commit its first `failures` calls and notes the kinds of the ops in the others, in order. */
-struct fake {
-    struct store base;
-    int failures;
-    enum store_kind kinds[KINDS_NOTED]; /* the first of them */
-    size_t kind_count;
-    pthread_mutex_t mutex;
-    pthread_cond_t called;
-    int calls; /* under the mutex */
-};
-
-static enum store_call fake_exec(struct store *base, struct store_op *const ops[], size_t count,
-                                 struct err_text *why)
-{
-    struct fake *fake = (struct fake *)base;
-    (void)pthread_mutex_lock(&fake->mutex);
-    fake->calls++;
-    (void)pthread_cond_signal(&fake->called);
-    (void)pthread_mutex_unlock(&fake->mutex);
-    if (fake->failures > 0) {
-        fake->failures--;
-        (void)err_set(why, ERR_STORAGE, "I/O error");
-        return STORE_CALL_UNAVAILABLE;
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (fake->kind_count < KINDS_NOTED) {
-            fake->kinds[fake->kind_count] = ops[i]->kind;
-        }
-        fake->kind_count++;
-        ops[i]->result = STORE_DONE;
-    }
-    return STORE_CALL_DONE;
-}
-
-static void fake_tidy(struct store *base)
-{
-    (void)base;
-}
-
-static bool fake_idle(struct store *base)
-{
-    (void)base;
-    return false;
-}
-
-static void fake_close(struct store **base)
-{
-    *base = NULL;
-}
-
-static const struct store_engine fake_engine = {.name = "fake",
-                                                .exec = fake_exec,
-                                                .tidy = fake_tidy,
-                                                .idle = fake_idle,
-                                                .close = fake_close};
 
 struct rig {
     struct loop *loop;
@@ -98,10 +40,7 @@ static void pump(void *arg)
 static int setup(void **state)
 {
     struct rig *rig = mem_zero(1, sizeof *rig);
-    struct store *store = &rig->fake.base;
-    store->engine = &fake_engine;
-    assert_int_equal(pthread_mutex_init(&rig->fake.mutex, NULL), 0);
-    assert_int_equal(pthread_cond_init(&rig->fake.called, NULL), 0);
+    struct store *store = fake_init(&rig->fake);
     assert_int_equal(loop_new(&rig->loop, NULL), ERR_OK);
     assert_int_equal(ledger_new(&rig->ledger, rig->loop, &store, NULL, NULL), ERR_OK);
     loop_before_wait(rig->loop, pump, rig);
@@ -114,8 +53,7 @@ static int teardown(void **state)
     struct rig *rig = *state;
     ledger_free(&rig->ledger);
     loop_free(&rig->loop);
-    (void)pthread_mutex_destroy(&rig->fake.mutex);
-    (void)pthread_cond_destroy(&rig->fake.called);
+    fake_fini(&rig->fake);
     free(rig);
     return 0;
 }
@@ -198,8 +136,8 @@ static void wait_for_the_next_call(void *arg, struct ledger_op *op)
     until.tv_sec += PATIENCE_S;
     int rc = 0;
     (void)pthread_mutex_lock(&fake->mutex);
-    while (fake->calls < 2 && rc == 0) {
-        rc = pthread_cond_timedwait(&fake->called, &fake->mutex, &until);
+    while (fake->call_count < 2 && rc == 0) {
+        rc = pthread_cond_timedwait(&fake->moved, &fake->mutex, &until);
     }
     (void)pthread_mutex_unlock(&fake->mutex);
     assert_int_equal(rc, 0);
@@ -217,7 +155,7 @@ static void with_much_to_do_the_store_does_not_rest(void **state)
     }
     run_until(rig, 1 + MANY);
     assert_int_equal(rig->done, 1 + MANY);
-    assert_int_equal(rig->fake.calls, 2);
+    assert_int_equal(rig->fake.call_count, 2);
 }
 
 /* With little to do the next batch waits for what the last one's ops add: one commit instead of two. */
@@ -237,7 +175,7 @@ static void with_little_to_do_it_waits_for_more(void **state)
         add(rig, STORE_MOVE);
     }
     run_until(rig, 1 + MANY);
-    assert_int_equal(rig->fake.calls, 2);
+    assert_int_equal(rig->fake.call_count, 2);
 }
 
 int main(void)

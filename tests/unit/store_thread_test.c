@@ -1,88 +1,10 @@
 /* The store's thread: batches come back in the order they were given, waiting batches share
  * a call, stop gives everything back. The engine is a fake that a test can hold closed, so
  * that "waiting" needs no sleep. */
-#include "store_fixture.h"
+#include "store_fake.h"
 #include "store_thread.h"
 
-#include <pthread.h>
-
-enum { CALLS_NOTED = 16, BATCHES_MAX = 2500 };
-
-/* An engine that notes its calls and waits in each while the gate is shut. */
-struct fake {
-    struct store base;
-    pthread_mutex_t mutex;
-    pthread_cond_t moved;
-    bool shut;
-    bool inside;               /* a call is at the gate */
-    size_t calls[CALLS_NOTED]; /* ops in the first calls */
-    size_t call_count;
-    enum store_call answer;
-    bool closed;
-    int idle_rounds; /* idle says "more" that often */
-    int idled;
-    bool untidy; /* tidy does not return until this is taken back */
-};
-
-static enum store_call fake_exec(struct store *base, struct store_op *const ops[], size_t count,
-                                 struct err_text *why)
-{
-    struct fake *fake = (struct fake *)base;
-    (void)pthread_mutex_lock(&fake->mutex);
-    fake->inside = true;
-    (void)pthread_cond_broadcast(&fake->moved);
-    while (fake->shut) {
-        (void)pthread_cond_wait(&fake->moved, &fake->mutex);
-    }
-    fake->inside = false;
-    if (fake->call_count < CALLS_NOTED) {
-        fake->calls[fake->call_count] = count;
-    }
-    fake->call_count++;
-    enum store_call answer = fake->answer;
-    (void)pthread_mutex_unlock(&fake->mutex);
-    for (size_t i = 0; i < count && answer == STORE_CALL_DONE; i++) {
-        ops[i]->result = STORE_DONE;
-    }
-    if (answer != STORE_CALL_DONE) {
-        (void)err_set(why, ERR_STORAGE, "disk full");
-    }
-    return answer;
-}
-
-static void fake_tidy(struct store *base)
-{
-    struct fake *fake = (struct fake *)base;
-    (void)pthread_mutex_lock(&fake->mutex);
-    while (fake->untidy) {
-        (void)pthread_cond_wait(&fake->moved, &fake->mutex);
-    }
-    (void)pthread_mutex_unlock(&fake->mutex);
-}
-
-static bool fake_idle(struct store *base)
-{
-    struct fake *fake = (struct fake *)base;
-    (void)pthread_mutex_lock(&fake->mutex);
-    fake->idled++;
-    bool more = fake->idled < fake->idle_rounds;
-    (void)pthread_cond_broadcast(&fake->moved);
-    (void)pthread_mutex_unlock(&fake->mutex);
-    return more;
-}
-
-static void fake_close(struct store **base)
-{
-    struct fake *fake = (struct fake *)*base;
-    fake->closed = true;
-    *base = NULL;
-}
-
-static const struct store_engine fake_engine = {.name = "fake",
-                                                .exec = fake_exec,
-                                                .tidy = fake_tidy,
-                                                .idle = fake_idle,
-                                                .close = fake_close};
+enum { BATCHES_MAX = 2500 };
 
 struct rig {
     struct loop *loop;
@@ -117,11 +39,7 @@ static void pump(void *arg)
 static int setup(void **state)
 {
     struct rig *rig = mem_zero(1, sizeof *rig);
-    struct store *store = &rig->fake.base;
-    store->engine = &fake_engine;
-    rig->fake.answer = STORE_CALL_DONE;
-    assert_int_equal(pthread_mutex_init(&rig->fake.mutex, NULL), 0);
-    assert_int_equal(pthread_cond_init(&rig->fake.moved, NULL), 0);
+    struct store *store = fake_init(&rig->fake);
     assert_int_equal(loop_new(&rig->loop, NULL), ERR_OK);
     assert_int_equal(store_thread_start(&rig->thread, &store, NULL), ERR_OK);
     assert_null(store);
@@ -136,8 +54,7 @@ static int teardown(void **state)
     struct rig *rig = *state;
     store_thread_stop(&rig->thread);
     loop_free(&rig->loop);
-    (void)pthread_mutex_destroy(&rig->fake.mutex);
-    (void)pthread_cond_destroy(&rig->fake.moved);
+    fake_fini(&rig->fake);
     free(rig);
     return 0;
 }
